@@ -45,7 +45,7 @@ class DigestUnit:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A text split for comparison; `style` is articles, points or numbered."""
+    """A text split for comparison; `style` is articles, points, numbered or plain (no numbering: one unit)."""
 
     title: str
     style: str
@@ -83,20 +83,29 @@ def _style(lines: Sequence[str]) -> str:
         return "articles"
     if sum(1 for line in lines if _TOP_POINT.match(line)) >= 2:
         return "points"
-    return "numbered"
+    return "numbered" if sum(1 for line in lines if _NUMBERED.match(line)) >= 3 else "plain"
 
 
 class _Walker:
-    """Recognises the line that opens the next unit; numbers must follow one another (domain.md 2.1)."""
+    """Recognises the line that opens the next unit; numbers must follow one another (domain.md 2.1).
+
+    All annexes form one part "附": a digest may number them otherwise. An annex line before the first unit only
+    names what a covering notice brings, so it opens nothing.
+    """
 
     def __init__(self, style: str) -> None:
-        self.style, self.part, self.main, self.top, self.point = style, "", 0, 0, 0
+        self.style, self.part, self.main, self.top = style, "", 0, 0
 
     def step(self, line: str) -> tuple[tuple[str, ...], str] | None:
-        if _ANNEX.match(line):
-            self.part, self.main, self.top, self.point = self.part + "附", 0, 0, 0
+        if _ANNEX.match(line) and (self.main or self.top):
+            if self.part:
+                return None
+            self.part, self.main, self.top = "附", 0, 0
             return (self.part,), "附件"
-        return getattr(self, f"_{self.style}")(line)
+        if self.style == "plain":
+            return None
+        opened = getattr(self, f"_{self.style}")(line)
+        return self._points(line) if opened is None and self.part and self.style == "articles" else opened
 
     def _key(self, *names: str) -> tuple[tuple[str, ...], str]:
         return ((self.part, *names) if self.part else names), (self.part and "附件") + "".join(names)
@@ -110,16 +119,15 @@ class _Walker:
             self.main = number
             return self._key(f"第{match[1]}条{match[2]}")
         if number == 1 and self.main > 2:
-            self.part, self.main = self.part + "附", 1
+            self.part, self.main = "附", 1
             return self._key("第一条")
         return None
 
     def _points(self, line: str) -> tuple[tuple[str, ...], str] | None:
         if (match := _TOP_POINT.match(line)) and to_int(match[1]) == self.top + 1:
-            self.top, self.point = self.top + 1, 0
+            self.top += 1
             return self._key(f"{match[1]}、")
         if self.top and (match := _POINT.match(line)):
-            self.point = to_int(match[1])
             return self._key(f"{_chinese(self.top)}、", f"（{match[1]}）")
         return None
 
@@ -163,6 +171,7 @@ _IDIOMS = re.compile(
 )
 _REPEAT = re.compile(r"每(?:半年|季度|季|年度|年|月|周|日|\s*\d+\s*年|[两二三五]年)")
 _OPEN_TERMS = ("定期", "及时", "立即", "逐年", "按年度", "随时")
+_COUNTED = re.compile(r"\d(?:[类项种个条级]|方面)")  # 分两类: a digest that counts a list adds no fact
 _TIME_UNITS = {"工作日", "自然日", "小时", "分钟", "个月", "年", "日", "周"}
 _SAME_UNIT = {"个工作日": "工作日", "个自然日": "自然日", "天": "日", "年度": "年", "万元": "元", "亿元": "元", "类型": "类"}
 _SCALE = {"万": 10**4, "亿": 10**8, "万亿": 10**12, "千": 10**3, "百": 10**2}
@@ -282,27 +291,27 @@ def _bounds(text: str, start: int, end: int) -> list[str]:
     return named + [name for name, pattern in _AFTER if re.search(pattern, after)]
 
 
+# (class, strong words, weak words): a weak word may be part of another word or attributive (可识别, 需要), so alone it
+# proves nothing, but it can answer a strong word on the other side
 _MODALS = (
-    ("禁止", r"不得(?!不(?!合理|正当|当|适当))|(?:不应|不可|不能)(?=[当擅泄])|禁止|严禁|不予|不应当|不准"),
+    ("禁止", r"不得(?!不(?!合理|正当|当|适当))|禁止|严禁|不应当", r"不予|不准|不应|不可|不能|无权"),
     (
         "义务",
-        r"(?<!不)应当|必须|(?<![必无勿])须(?!知)|(?<![相对适反响供回感不顺效策照呼])应(?!用|急|对|届|答|链|变|激|景|力|声|运|商|税|收|付|该|得|性|有尽|试|聘|邀|诉|税)"
-        r"|(?<![主重需必纲概简摘扼首紧次只提机还及不的])要(?!求|素|点|件|闻|害|么|约|领|道|义|旨|是|目|性|指标)",
+        r"(?<!不)应当|必须|应(?=予|按|及时|依|明确|建立|加强|做好|参照|将|在|由|当|当时)",
+        r"(?<![必无勿])须(?!知)|需要?|(?<![相适反响供回感不顺效策照呼])应(?!用|急|届|答|链|变|激|景|力|声|运|商|税|收|付|得|性|有尽|试|聘|邀|诉)"
+        r"|(?<![主重纲概简摘扼首紧次只提机还及不的])要(?!求|素|点|件|闻|害|么|约|领|道|义|旨|是|目|性|指标)|负责|有义务",
     ),
-    (
-        "授权",
-        r"可以|有权|(?<![不认许无尚方均皆宁])可(?!以|信|控|靠|行|用|视|持|能|比|溯|追|读|机|再|复|见|知|操|量|选|移|拓|穿|查|观|持续|及|扩|达|识|解|计|审|问|度|供|互|流|验|核|贵|交|管|得|共|存|感|定|访|分|推|调|预|评|落)",
-    ),
-    ("倡导", r"鼓励|支持|倡导|引导|探索|推动|推进"),
+    ("授权", r"可以|有权", r"(?<![不认许无尚方均皆宁许])可(?!信|控|靠|行|视|持|能|溯|追|读|再|复|见|操|贵|及|审|问|感)|允许|准许|方可"),
+    ("倡导", r"鼓励|支持|倡导|引导|探索|推动|推进", r"促进|加快|培育|提倡"),
 )
 
 
 def modality(text: str) -> Counter[str]:
-    """How often each class of modal word occurs (禁止 义务 授权 倡导); words inside 《titles》 must be removed before."""
+    """How often each class occurs: 禁止, 义务, 授权, 倡导 (strong words) and the same names with ? (weak words)."""
     counts: Counter[str] = Counter()
-    for name, pattern in _MODALS:
-        text, n = re.subn(pattern, "□", text)
-        counts[name] = n
+    for name, strong, weak in _MODALS:
+        text, counts[name] = re.subn(strong, "□", text)
+        text, counts[f"{name}?"] = re.subn(weak, "□", text)
     return counts
 
 
@@ -317,6 +326,8 @@ def compare(name: str, digest: str, full: str) -> list[Finding]:
     """
     ours, theirs = outline(digest), outline(full)
     found = [*check_format(name, ours), *_compare_titles(name, ours, theirs)]
+    if theirs.style == "plain":
+        return [*found, *_compare_unit(name, _whole(ours), _whole(theirs), facts(""), "plain")]
     if ours.style != theirs.style:
         found.append(Finding("error", name, f"结构不同：摘编为 {ours.style}，全文为 {theirs.style}", "按全文的编号重排"))
         return found
@@ -337,6 +348,10 @@ def compare(name: str, digest: str, full: str) -> list[Finding]:
     return found
 
 
+def _whole(text: Outline) -> DigestUnit:
+    return DigestUnit(("正文",), "正文", tuple(line for unit in text.units for line in unit.lines), 1)
+
+
 def check_format(name: str, ours: Outline) -> list[Finding]:
     """What can be said without the full text: front matter, title, at least one unit, numbering without holes."""
     found = []
@@ -344,7 +359,7 @@ def check_format(name: str, ours: Outline) -> list[Finding]:
         found.append(Finding("error", f"{name}:1", "文件头应当只有 text_kind: digest", "改文件头"))
     if not ours.title:
         found.append(Finding("error", f"{name}:1", "缺少标题行（# 标题）", "补上标题行"))
-    if len(ours.units) < 2:
+    if len(ours.units) < 2 and ours.style != "plain":
         found.append(Finding("error", f"{name}:1", "没有认出条文或要点", "按“第X条 ”“一、”“（一）”分行"))
     for unit in ours.units:
         if len(re.sub(r"\W", "", unit.text)) < 6 and ours.style == "articles":
@@ -363,7 +378,8 @@ def _squeeze(text: str) -> str:
 
 
 def _empty_annex(unit: DigestUnit) -> bool:
-    return unit.label == "附件" and len(unit.text) < 60
+    """An annex line with names and signatures but no sentence; the annex itself is not in the text."""
+    return unit.label == "附件" and "。" not in unit.text
 
 
 def _compare_unit(name: str, mine: DigestUnit, official: DigestUnit, preface: Facts, style: str) -> list[Finding]:
@@ -375,7 +391,8 @@ def _compare_unit(name: str, mine: DigestUnit, official: DigestUnit, preface: Fa
         if not is_preface:
             found.append(Finding("error", where, f"漏数字：全文有“{amount}”", "补上"))
     for amount in sorted(a.amounts.keys() - b.amounts.keys() - preface.amounts.keys()):
-        found.append(Finding("error", where, f"多数字：摘编有“{amount}”，全文该处没有", "核对"))
+        severity = "warning" if _COUNTED.fullmatch(amount) else "error"
+        found.append(Finding(severity, where, f"多数字：摘编有“{amount}”，全文该处没有", "核对"))
     if is_preface:
         return found
     found += _compare_bounds(where, a, b)
@@ -413,19 +430,20 @@ def _compare_bounds(where: str, a: Facts, b: Facts) -> list[Finding]:
 
 def _compare_modality(where: str, a: Counter[str], b: Counter[str], style: str) -> list[Finding]:
     found = []
-    for name in ("禁止", "义务", "授权", "倡导"):
-        if (a[name] > 0) == (b[name] > 0):
-            continue
-        severity = "warning" if name == "倡导" or style != "articles" else "error"
-        side = "全文" if b[name] else "摘编"
-        found.append(Finding(severity, where, f"模态“{name}”只见于{side}", "核对强度词"))
+    for name, _, _ in _MODALS:
+        for side, one, other in (("全文", b, a), ("摘编", a, b)):
+            if one[name] and not other[name] and not other[f"{name}?"]:
+                severity = "warning" if name == "倡导" or style != "articles" else "error"
+                found.append(Finding(severity, where, f"模态“{name}”只见于{side}", "核对强度词"))
     if b["授权"] > a["授权"] > 0 and a["义务"] > b["义务"]:
         found.append(Finding("warning", where, f"授权词 {b['授权']}→{a['授权']}、义务词 {b['义务']}→{a['义务']}", "核对“可”是否写成“应”"))
     return found
 
 
 def _compare_structure(where: str, mine: DigestUnit, official: DigestUnit, style: str) -> list[Finding]:
-    found = []
+    found: list[Finding] = []
+    if style == "plain":
+        return found
     item = _POINT if style == "articles" else _NUMBERED
     ours, theirs = _marks(mine.lines[1:], item), _marks(official.lines[1:], item)
     for mark in sorted(theirs.keys() - ours.keys()):
