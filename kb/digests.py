@@ -124,8 +124,9 @@ class _Walker:
         return None
 
     def _points(self, line: str) -> tuple[tuple[str, ...], str] | None:
-        if (match := _TOP_POINT.match(line)) and to_int(match[1]) == self.top + 1:
-            self.top += 1
+        # one number may be missing: published copies lose a heading now and then
+        if (match := _TOP_POINT.match(line)) and self.top < to_int(match[1]) <= self.top + 2:
+            self.top = to_int(match[1])
             return self._key(f"{match[1]}、")
         if self.top and (match := _POINT.match(line)):
             return self._key(f"{_chinese(self.top)}、", f"（{match[1]}）")
