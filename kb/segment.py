@@ -51,7 +51,7 @@ def _cutter() -> Callable[[str], list[str]]:
 
         engine = rjieba.Jieba()
         for term in terms:
-            engine.add_word(term)
+            engine.add_word(term, None, None)
         return engine.cut_for_search
     except ImportError:
         import jieba

@@ -1,0 +1,111 @@
+"""The `kb` command: one module per subcommand, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from kb.errors import KbError, UsageError
+from kb.settings import Settings, load_settings
+
+# name -> (module, one line of help); the module has an attribute `command`
+COMMANDS = {
+    "build": ("kb.cli.build", "Read the corpus and switch to a new index."),
+    "search": ("kb.cli.search", "Find provisions."),
+    "show": ("kb.cli.show", "Show one cited provision, or say why it cannot be shown."),
+    "gaps": ("kb.cli.gaps", "Map every national requirement to the local rules."),
+    "judge": ("kb.cli.judge", "Judge duties listed in a JSONL file."),
+    "eval": ("kb.cli.evaluate", "Measure search, gaps and statutes against labels."),
+    "doctor": ("kb.cli.doctor", "Print the state of a corpus and its index."),
+    "catalog": ("kb.cli.catalog", "Check the catalogue."),
+    "fetch": ("kb.cli.fetch", "Fetch official full texts."),
+}
+
+
+class LazyGroup(click.Group):
+    """Lists all commands, imports the one that is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(COMMANDS[name][0]).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(package_name="duibiao")
+def group() -> None:
+    """Chinese data-governance policy: search, and national requirements mapped to local gaps."""
+
+
+def main() -> None:
+    """Entry point: 0 done, 1 failed, 2 wrong usage."""
+    try:
+        group.main(prog_name="kb", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(1)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except UsageError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except KbError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--corpus, --index, --encoder and --json, as on every command; pass them to `settings_from`."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, everything else on stderr."),
+        click.option("--encoder", default=None, help="bundled, none, or a sentence-transformers model (KB_ENCODER)."),
+        click.option("--index", "index", default=None, metavar="DIR", help="Index folder (KB_INDEX, default index/)."),
+        click.option("--corpus", "corpus", default=None, metavar="DIR", help="Corpus folder (KB_CORPUS, default corpus/)."),
+    ):
+        function = option(function)
+    return function
+
+
+def settings_from(corpus: str | None, index: str | None, encoder: str | None) -> Settings:
+    """Settings of this run from the common options and the environment."""
+    return load_settings({"corpus": corpus, "index": index, "encoder": encoder})
+
+
+def print_json(value: object) -> None:
+    """One JSON value on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+class Meter:
+    """Progress on stderr: one line a stage, rewritten in place, with the time left; silent when not a terminal."""
+
+    def __init__(self) -> None:
+        self._stage, self._started = "", 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        import time
+
+        if stage != self._stage:
+            self._stage, self._started = stage, time.monotonic()
+        if not sys.stderr.isatty() and done != total:
+            return
+        spent = time.monotonic() - self._started
+        left = spent / done * (total - done) if done else 0.0
+        end = "\n" if done == total else ""
+        click.echo(f"\r{stage}: {done:,}/{total:,}  about {left:.0f} s left   {end}", err=True, nl=False)

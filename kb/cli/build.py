@@ -1,0 +1,30 @@
+"""kb build: corpus folder to index generation."""
+
+from __future__ import annotations
+
+import click
+
+from kb.cli import Meter, common_options, print_json, settings_from
+from kb.codec import to_json
+
+
+@click.command()
+@common_options
+@click.option("--force", is_flag=True, help="Write a new generation even when nothing changed.")
+def command(corpus: str | None, index: str | None, encoder: str | None, as_json: bool, force: bool) -> None:
+    """Read the corpus and switch to a new index; only new text is embedded."""
+    from kb.index import build
+
+    summary = build(settings_from(corpus, index, encoder), progress=Meter(), force=force)
+    for finding in summary.findings:
+        click.echo(f"{finding.severity}: {finding.where}: {finding.what} {finding.fix}".rstrip(), err=True)
+    if as_json:
+        print_json(to_json(summary))
+        return
+    d = summary.documents
+    total = d.new + d.changed + d.same + d.failed
+    click.echo(
+        f"{total} files: {d.new} new, {d.changed} changed, {d.same} same, {d.failed} failed; {d.removed} removed | "
+        f"{summary.provisions:,} provisions | {summary.chunks:,} chunks, {summary.embedded:,} embedded | "
+        f"{summary.requirements:,} requirements | {summary.seconds:.1f} s | {summary.generation}"
+    )
