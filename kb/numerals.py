@@ -8,8 +8,10 @@ DIGITS = {"零": 0, "〇": 0, "○": 0, "一": 1, "二": 2, "两": 2, "三": 3, 
 UNITS = {"十": 10, "百": 100, "千": 1000}
 BIG_UNITS = {"万": 10_000, "亿": 100_000_000}
 NUMERAL = "[零〇○一二两三四五六七八九十百千]"
+ANY_NUMERAL = rf"(?:{NUMERAL}+|[0-9０-９]{{1,4}})"
 _FULL_WIDTH = str.maketrans("０１２３４５６７８９", "0123456789")
-_ARTICLE = re.compile(rf"第\s*({NUMERAL}+|[0-9０-９]+)\s*条((?:\s*之\s*(?:{NUMERAL}+|[0-9０-９]+))*)")
+_ARTICLE = re.compile(rf"第\s*({ANY_NUMERAL})\s*条((?:\s*之\s*{ANY_NUMERAL})*)")
+_SUFFIX = re.compile(rf"之\s*({ANY_NUMERAL})")
 
 
 def to_int(text: str) -> int:
@@ -58,8 +60,8 @@ def to_chinese(value: int) -> str:
     return out[1:] if out.startswith("一十") else out
 
 
-def article_number(label: str) -> tuple[int, int]:
-    """Sort key of an article label: 第二百五十三条之一 -> (253, 1); 第3条 -> (3, 0).
+def article_number(label: str) -> tuple[int, ...]:
+    """Sort key of an article label: 第二百五十三条之一 -> (253, 1); 第3条 -> (3, 0); 第三条之一之二 -> (3, 1, 2).
 
     Raises:
         ValueError: the text does not begin with an article label.
@@ -67,11 +69,11 @@ def article_number(label: str) -> tuple[int, int]:
     match = _ARTICLE.match(label.strip())
     if not match:
         raise ValueError(f"not an article label: {label!r}")
-    suffix = match[2].replace("之", "").strip()
-    return to_int(match[1]), to_int(suffix) if suffix else 0
+    inserted = tuple(to_int(suffix) for suffix in _SUFFIX.findall(match[2]))
+    return (to_int(match[1]), *(inserted or (0,)))
 
 
-def article_label(number: tuple[int, int] | int) -> str:
+def article_label(number: tuple[int, ...] | int) -> str:
     """Canonical label: (253, 1) -> 第二百五十三条之一."""
-    main, sub = (number, 0) if isinstance(number, int) else number
-    return f"第{to_chinese(main)}条" + (f"之{to_chinese(sub)}" if sub else "")
+    main, *inserted = (number,) if isinstance(number, int) else number
+    return f"第{to_chinese(main)}条" + "".join(f"之{to_chinese(value)}" for value in inserted if value)

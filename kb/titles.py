@@ -1,0 +1,500 @@
+"""Names of instruments in, document ids out: formal titles, short names, typing slips, 文号, 令号, 公告号.
+
+Short names come from three places: what people listed (`kb/data/aliases.yaml`, catalogue), rules that drop the parts people
+drop (中华人民共和国, 经济特区, 暂行, 管理 ...), and subsequences (网数条例). A name that fits several instruments keeps all of them, best first.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+from rapidfuzz.distance import OSA
+
+from kb.models import Document
+from kb.numerals import ANY_NUMERAL, article_label, to_int
+
+NOUNS = (
+    "实施细则", "实施办法", "实施意见", "指导意见", "实施方案", "工作方案", "行动计划", "行动方案", "若干措施", "管理办法", "暂行办法",
+    "条例", "办法", "规定", "规范", "意见", "方案", "通知", "指南", "指引", "计划", "措施", "规程", "细则", "规划", "纲要", "决定", "法典", "法", "批复", "准则",
+)
+_NOUN_END = ("条例", "办法", "规定", "规范", "意见", "方案", "通知", "指南", "指引", "计划", "措施", "规程", "细则", "规划", "纲要", "决定", "批复", "法")
+# 法 inside 法律, 法规, 方法 is no title
+_NOUN = re.compile("|".join(noun for noun in _NOUN_END if noun != "法") + "|(?<![方合依守违执立司])法(?![律规定人院治学制庭])")
+_KEEP = set("×+")
+_DRAFT = re.compile(r"征求.{0,4}意见稿|草案|送审稿|修订稿|公开征求意见")
+_DROPPED_WORDS = ("暂行", "试行", "管理", "实施", "促进", "若干", "工作", "发展")
+_LOCAL_LEVELS = ("shenzhen", "guangdong", "national", "peers")
+_NATIONAL_FIRST = ("national", "shenzhen", "guangdong", "peers")
+
+
+@dataclass(frozen=True, slots=True)
+class TitleEntry:
+    """What the index must know of one document: `labels` are its provision labels, `in_force` its status today."""
+
+    doc_id: str
+    title: str
+    aliases: tuple[str, ...] = ()
+    doc_no: str | None = None
+    level: str = ""
+    draft: bool = False
+    in_force: bool = True
+    effective_on: str = ""
+    labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NameMatch:
+    """A name found in a text: `how` is exact, alias, derived, short or typo; `doc_ids` best first."""
+
+    start: int
+    end: int
+    doc_ids: tuple[str, ...]
+    how: str
+    name: str
+
+
+@lru_cache(maxsize=1)
+def alias_data() -> Mapping[str, object]:
+    """The lists of kb/data/aliases.yaml."""
+    path = Path(__file__).parent / "data" / "aliases.yaml"
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def title_key(title: str) -> str:
+    """Comparison form of a title: NFKC, no white space, marks or brackets, lower case. × and + count as letters."""
+    text = unicodedata.normalize("NFKC", title)
+    return "".join(c for c in text if c.isalnum() or c in _KEEP).lower()
+
+
+def is_draft_title(title: str) -> bool:
+    """True for 征求意见稿, 草案, 送审稿."""
+    return bool(_DRAFT.search(title))
+
+
+# --- numbers -----------------------------------------------------------------------------------------------------------
+
+_OPEN, _CLOSE = r"[〔\[（(【﹝〈<［]", r"[〕\])）】﹞〉>］]"
+DOC_NO = re.compile(
+    rf"([\u4e00-\u9fffA-Za-z]{{1,16}})\s*{_OPEN}\s*((?:19|20)\d{{2}})\s*年?\s*{_CLOSE}\s*第?\s*(\d{{1,5}})\s*号?"
+)
+_LOOSE_DOC_NO = re.compile(r"([\u4e00-\u9fff]{2,12})\s*((?:19|20)\d{2})\s*年?[\s\-第]*?(\d{1,5})\s*号")
+_SPACED_DOC_NO = re.compile(r"([\u4e00-\u9fff]{2,12}?)\s*((?:19|20)\d{2})\s+第?\s*(\d{1,5})(?!\d)")
+ORDER = re.compile(
+    rf"([\u4e00-\u9fff、 　]{{2,40}}?)令\s*(?:[（(]?\s*(?:\d{{4}}年\s*)?第?\s*({ANY_NUMERAL})\s*号)"
+)
+NOTICE = re.compile(
+    rf"([\u4e00-\u9fff]{{2,30}})公告\s*[（(〔【\[]?\s*(?:([{'零〇一二三四五六七八九十'}]+届)[】\]〕）)]?)?\s*(?:\d{{4}}年)?第?\s*({ANY_NUMERAL})\s*号"
+)
+STANDARD = re.compile(r"((?:GB|DB\d{2,4}|YD|GA|JR|TC|T/[A-Z]+)(?:/[TZ])?)\s?(\d+(?:\.\d+)?)\s?[—–\-]\s?(\d{4})")
+
+
+def canonical_doc_no(letters: str, year: str, number: str) -> str:
+    """发改数据规 + 2025 + 026 -> 发改数据规〔2025〕26号."""
+    return f"{letters.strip()}〔{year}〕{int(number)}号"
+
+
+def doc_no_key(letters: str, year: str, number: str) -> str:
+    """Key that ignores brackets, spaces and padding: 发改价格2025-65."""
+    return f"{title_key(letters)}{year}-{int(number)}"
+
+
+def canonical_maker(name: str) -> str:
+    """One name for the forms of a maker: 国家网信办 -> 国家互联网信息办公室. Unknown makers come back unchanged."""
+    bare = re.sub(r"[\s　、]+", " ", name).strip().split(" ")[0]
+    bare = re.sub(r"等?[零〇一二三四五六七八九十]*部门$", "", bare)
+    for canonical, forms in alias_data()["makers"].items():
+        if bare in forms:
+            return canonical
+    return bare
+
+
+def order_key(maker: str, number: int) -> str:
+    """Key of a decree: 国家互联网信息办公室令16."""
+    return f"{canonical_maker(maker)}令{number}"
+
+
+def number_keys(doc_no: str) -> list[str]:
+    """Every lookup key of a stored number: 文号, decree, notice or standard."""
+    keys = [doc_no_key(*m.groups()) for m in DOC_NO.finditer(doc_no)]
+    keys += [order_key(m[1], to_int(m[2])) for m in ORDER.finditer(doc_no)]
+    keys += [f"公告{to_int(m[3])}:{title_key(m[1])}" for m in NOTICE.finditer(doc_no)]
+    keys += [f"std{m[1]}{m[2]}-{m[3]}" for m in STANDARD.finditer(doc_no)]
+    return keys
+
+
+@dataclass(frozen=True, slots=True)
+class NumberMatch:
+    """A 文号, decree, notice or standard number in a text; `text` is its canonical form."""
+
+    start: int
+    end: int
+    text: str
+    keys: tuple[str, ...]
+
+
+def find_numbers(text: str, *, loose: bool) -> list[NumberMatch]:
+    """Numbers in order of position; `loose` also takes forms without brackets, as people type them."""
+    found: list[NumberMatch] = []
+    for match in DOC_NO.finditer(text):
+        found.append(_doc_number(match))
+    if loose:
+        found += [_doc_number(m) for m in _LOOSE_DOC_NO.finditer(text)]
+        found += [_doc_number(m) for m in _SPACED_DOC_NO.finditer(text)]
+    for match in ORDER.finditer(text):
+        maker, number = match[1].strip("、 　"), to_int(match[2])
+        keys = tuple(order_key(maker[i:], number) for i in range(min(len(maker) - 1, 24)))
+        found.append(NumberMatch(match.start(), match.end(), f"{maker}令第{number}号", keys))
+    for match in NOTICE.finditer(text):
+        number = to_int(match[3])
+        keys = tuple(f"公告{number}:{title_key(match[1][i:])}" for i in range(len(match[1]) - 1))
+        found.append(NumberMatch(match.start(), match.end(), match[0], keys))
+    for match in STANDARD.finditer(text):
+        found.append(NumberMatch(match.start(), match.end(), match[0], (f"std{match[1]}{match[2]}-{match[3]}",)))
+    found.sort(key=lambda m: (m.start, -m.end))
+    kept: list[NumberMatch] = []
+    for match in found:
+        if not kept or match.start >= kept[-1].end:
+            kept.append(match)
+    return kept
+
+
+_LEAD = re.compile(r"^.*(?:按照|根据|依据|关于|参照|落实|贯彻|以及|见于|详见|印发|文号|号文|[和及与见对查按由的])(?=[\u4e00-\u9fff]{2,})")
+
+
+def _doc_number(match: re.Match[str]) -> NumberMatch:
+    letters, year, number = match.groups()
+    keys = tuple(doc_no_key(letters[i:], year, number) for i in range(max(1, len(letters) - 1)))
+    clean = _LEAD.sub("", letters) or letters
+    return NumberMatch(match.start() + len(letters) - len(clean), match.end(), canonical_doc_no(clean, year, number), keys)
+
+
+# --- names -------------------------------------------------------------------------------------------------------------
+
+
+class TitleIndex:
+    """Names and numbers of the documents of one library. Building is linear in their number; lookups do not scan them."""
+
+    def __init__(self, entries: Iterable[TitleEntry]) -> None:
+        self.entries: dict[str, TitleEntry] = {}
+        self._names: dict[str, dict[str, str]] = defaultdict(dict)
+        self._numbers: dict[str, list[str]] = defaultdict(list)
+        self._places = tuple(alias_data()["places"])
+        listed: dict[str, list[str]] = {title_key(k): list(v) for k, v in alias_data()["titles"].items()}
+        for entry in entries:
+            self.entries[entry.doc_id] = entry
+            self._add(title_key(entry.title), entry.doc_id, "exact")
+            aliases = list(entry.aliases) + ([] if entry.draft else listed.get(title_key(entry.title), []))
+            for alias in aliases:
+                self._add(title_key(alias), entry.doc_id, "alias")
+            for name in derived_names(entry.title):
+                self._add(name, entry.doc_id, "derived")
+                if not entry.draft:
+                    for alias in listed.get(name, ()):
+                        self._add(title_key(alias), entry.doc_id, "alias")
+            for key in number_keys(entry.doc_no or ""):
+                self._numbers[key].append(entry.doc_id)
+        self._by_head: dict[str, list[str]] = defaultdict(list)
+        self._by_bigram: dict[str, set[str]] = defaultdict(set)
+        for name in self._names:
+            if len(name) >= 2:
+                self._by_head[name[:2]].append(name)
+            if len(name) >= 5:
+                for i in range(len(name) - 1):
+                    self._by_bigram[name[i : i + 2]].add(name)
+        self._by_char: dict[str, list[str]] = defaultdict(list)
+        for head, names in self._by_head.items():
+            names.sort(key=len, reverse=True)
+            self._by_char[head[0]] += names
+
+    @classmethod
+    def from_documents(cls, documents: Iterable[Document]) -> TitleIndex:
+        """Index of parsed documents."""
+        return cls(entry_of(document) for document in documents)
+
+    def _add(self, name: str, doc_id: str, how: str) -> None:
+        if len(name) >= 2:
+            self._names[name].setdefault(doc_id, how)
+
+    def by_number(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Documents of the first key that is known: keys go from the longest reading to the shortest."""
+        for key in keys:
+            if key in self._numbers:
+                return self.rank(self._numbers[key])
+        return ()
+
+    def by_title(self, title: str, *, article: str = "") -> tuple[tuple[str, ...], str]:
+        """Documents a written title names, best first, and how it was matched ("" when none)."""
+        name = title_key(title)
+        if name in self._names:
+            return self._ranked(name, article)
+        for variant in derived_names(title):
+            if variant in self._names and not _other_place(variant, name, self._places):
+                ids, how = self._ranked(variant, article)
+                return ids, "derived" if how == "exact" else how
+        close = self._close(name)
+        return (self._ranked(close, article)[0], "typo") if close else ((), "")
+
+    def drafts_of(self, title: str) -> tuple[str, ...]:
+        """Drafts (征求意见稿 ...) of the instrument with this title."""
+        key = title_key(title)
+        ids = [d for d in self._names.get(key, ()) if self.entries[d].draft]
+        return self.rank(ids)
+
+    def _ranked(self, name: str, article: str) -> tuple[tuple[str, ...], str]:
+        how = self._names[name]
+        order = {"exact": 0, "alias": 1, "derived": 2}
+        best = min(order[value] for value in how.values())
+        ids = [doc_id for doc_id, value in how.items() if value == "exact"] if best == 0 else list(how)
+        return self.rank(ids, article=article), next(k for k, v in order.items() if v == best)
+
+    def rank(self, doc_ids: Iterable[str], *, article: str = "") -> tuple[str, ...]:
+        """Best reading first: has the article, final text, in force, nearest level, latest, then id."""
+        def key(doc_id: str) -> tuple:
+            entry = self.entries[doc_id]
+            missing = bool(article) and bool(entry.labels) and article not in entry.labels
+            level = _LOCAL_LEVELS.index(entry.level) if entry.level in _LOCAL_LEVELS else 9
+            return (missing, entry.draft, not entry.in_force, level, _descending(entry.effective_on), doc_id)
+
+        return tuple(sorted(set(doc_ids), key=key))
+
+    def find(self, text: str, *, derived: bool) -> list[NameMatch]:
+        """Names standing in `text`, longest first, left to right, without overlap.
+
+        `derived` also takes short forms, subsequences and typing slips: right for a query, too eager for a statute.
+        """
+        compact, offsets = _compact(text)
+        matches: list[NameMatch] = []
+        position = 0
+        while position < len(compact) - 1:
+            match = self._name_at(text, compact, offsets, position, derived)
+            if match is None:
+                position += 1
+            else:
+                matches.append(match[0])
+                position = match[1]
+        if derived:
+            matches += self._short_or_mistyped(text, compact, offsets, matches)
+        return sorted(matches, key=lambda m: m.start)
+
+    def _name_at(self, text, compact, offsets, position, derived):
+        for name in self._by_head.get(compact[position : position + 2], ()):
+            if not compact.startswith(name, position):
+                continue
+            end = position + len(name)
+            how = min(self._names[name].values(), key=("exact", "alias", "derived").index)
+            if not derived and (how == "derived" or len(name) < 4) or _broken(text, offsets, position, end):
+                continue
+            if how == "derived" and not name.endswith(_NOUN_END):
+                continue
+            ids, how = self._ranked(name, _article_after(text, offsets[end - 1] + 1))
+            ids = self._of_place(compact, position, ids)
+            if ids:
+                return NameMatch(offsets[position], offsets[end - 1] + 1, ids, how, name), end
+        return None
+
+    def _of_place(self, compact: str, position: int, doc_ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Only documents of the place written just before the name (上海|数据条例), when one is written there."""
+        before = re.sub(r"(?:经济特区|特区|市|省|自治区)$", "", compact[max(0, position - 8) : position])
+        place = next((p for p in self._places if before.endswith(p)), None)
+        if place is None:
+            return doc_ids
+        return tuple(d for d in doc_ids if place in self.entries[d].title or place in compact[position : position + 6])
+
+    def _short_or_mistyped(self, text, compact, offsets, taken) -> list[NameMatch]:
+        """Names the dictionary does not hold: 个保法-like subsequences, then slips of one character (two in long names)."""
+        found: list[NameMatch] = []
+        for end, noun in _name_ends(compact):
+            stop = offsets[end - 1] + 1
+            if any(m.start < stop and offsets[end - 1] < m.end for m in taken + found):
+                continue
+            floor = max([m_end for m_end in (bisect_left(offsets, m.end) for m in taken) if m_end < end], default=0)
+            window = max(floor, end - 24)
+            hit = self._mistyped(compact, window, end) or (noun and self._subsequence(compact, window, end, noun))
+            if not hit or _broken(text, offsets, hit[0], end):
+                continue
+            start, names, how = hit
+            article = _article_after(text, stop)
+            if how == "short" and not article and not _alone(text, offsets[start], stop):
+                continue
+            ids = self.rank({d for name in names for d in self._names[name]}, article=article)
+            ids = self._of_place(compact, start, ids)
+            if ids:
+                found.append(NameMatch(offsets[start], stop, ids, how, compact[start:end]))
+        return found
+
+    def _mistyped(self, compact: str, window: int, end: int):
+        tail = compact[window:end]
+        counts: dict[str, int] = defaultdict(int)
+        for i in range(len(tail) - 1):
+            for name in self._by_bigram.get(tail[i : i + 2], ()):
+                counts[name] += 1
+        best = None
+        for name, shared in counts.items():
+            allowed = 1 if len(name) < 11 else 2
+            if shared < len(name) - 1 - 2 * allowed:
+                continue
+            for length in range(len(name) - 1, len(name) + 2):
+                if 4 < length <= len(tail):
+                    distance = OSA.distance(tail[-length:], name, score_cutoff=allowed)
+                    if 0 < distance <= allowed and _same_place(tail[-length:], name, self._places):
+                        candidate = (distance / len(name), -len(name), end - length, name)
+                        best = min(best, candidate) if best else candidate
+        return (best[2], [best[3]], "typo") if best else None
+
+    def _close(self, name: str) -> str:
+        hit = self._mistyped(name, 0, len(name)) if len(name) >= 5 else None
+        return hit[1][0] if hit and hit[0] == 0 else ""
+
+    def _subsequence(self, compact: str, window: int, end: int, noun: str):
+        """个保法: the noun, and before it 2 to 6 characters that occur in this order in a title with the same noun."""
+        for length in range(6, 1, -1):
+            start = end - len(noun) - length
+            if start < window:
+                continue
+            core = compact[start : end - len(noun)]
+            names = [
+                name for name in self._by_head_char(core[0])
+                if _noun_of(name) == noun and len(name) > length + len(noun) and _is_abbreviation(core, name[: -len(noun)])
+            ]
+            if names:
+                return start, names, "short"
+        return None
+
+    def _by_head_char(self, char: str) -> list[str]:
+        return self._by_char.get(char, [])
+
+
+def entry_of(document: Document) -> TitleEntry:
+    """The index entry of a parsed document."""
+    meta = document.meta
+    return TitleEntry(
+        doc_id=document.doc_id, title=meta.title, aliases=meta.aliases, doc_no=meta.doc_no, level=meta.level,
+        draft=meta.status == "draft" or is_draft_title(meta.title), in_force=meta.status not in ("repealed", "lapsed"),
+        effective_on=meta.effective_on or "", labels=frozenset(p.label for p in document.provisions),
+    )
+
+
+@lru_cache(maxsize=4096)
+def derived_names(title: str) -> tuple[str, ...]:
+    """Keys of the short forms people make by dropping parts of a title; the title's own key is not among them."""
+    quoted = re.search(r"(?:印发|发布|公布|公开征求)《([^《》]+(?:〈[^〈〉]+〉[^《》]*)?)》", title)
+    bases = [title] + ([quoted[1]] if quoted else [])
+    names: list[str] = []
+    for base in bases:
+        bare = re.sub(r"[（(][^（）()]*[）)]", "", base)
+        for form in (base, bare):
+            names += _shorter(title_key(form))
+    own = title_key(title)
+    return tuple(dict.fromkeys(n for n in names if n != own and len(n) >= 3 and n not in NOUNS))
+
+
+def _shorter(key: str) -> list[str]:
+    """Forms without state, maker, place and filler words, in every useful combination."""
+    forms = [key]
+    if key.startswith("中华人民共和国"):
+        forms.append(key[7:])
+    about = re.match(r"^(.{0,60}?)关于(?:印发|发布|公布)?(.+)$", key)
+    if about:
+        forms += [f"关于{about[2]}", about[2]]
+        forms += [re.sub(r"的(?=(?:实施|指导|若干)?(?:意见|通知|方案|规定|措施|决定)$)", "", about[2])]
+    place = re.match(r"^(.{2,4}?)(经济特区|省|市|自治区)(.{2,})$", key)
+    if place:
+        name, kind, rest = place.groups()
+        forms += [name + rest, rest, f"{name}市{rest}" if kind == "经济特区" else name + rest]
+        if kind == "经济特区":
+            forms += [f"特区{rest}", f"{name}特区{rest}"]
+    out = list(forms)
+    for form in forms:
+        for noun in _NOUN_END:
+            if form.endswith(noun):
+                core = form[: -len(noun)]
+                for word in _DROPPED_WORDS:
+                    shorter = core.replace(word, "")
+                    if shorter != core and len(shorter) >= 4:
+                        out.append(shorter + noun)
+                lean = core
+                for word in _DROPPED_WORDS:
+                    lean = lean.replace(word, "")
+                if len(lean) >= 4:
+                    out.append(lean + noun)
+                break
+    return out
+
+
+def _compact(text: str) -> tuple[str, list[int]]:
+    """Letters and digits of a text in comparison form, and where each stood."""
+    chars, offsets = [], []
+    for i, raw in enumerate(text):
+        folded = raw if "\u4e00" <= raw <= "\u9fff" else unicodedata.normalize("NFKC", raw).lower()
+        for c in folded:
+            if c.isalnum() or c in _KEEP:
+                chars.append(c)
+                offsets.append(i)
+    return "".join(chars), offsets
+
+
+def _broken(text: str, offsets: list[int], start: int, end: int) -> bool:
+    """True when a sentence mark stands inside the span."""
+    return any(c in "，,。；;：:！!？?\n" for c in text[offsets[start] : offsets[end - 1] + 1])
+
+
+_ARTICLE_START = re.compile(rf"第?{ANY_NUMERAL}条(?!例)")
+_ARTICLE_NEXT = re.compile(rf"^[》”\"\s（(的中里]*第?\s*({ANY_NUMERAL})\s*条((?:之{ANY_NUMERAL})?)")
+
+
+def _article_after(text: str, position: int) -> str:
+    match = _ARTICLE_NEXT.match(text[position : position + 20])
+    if not match or not 1 <= to_int(match[1]) <= 9999:
+        return ""
+    return article_label((to_int(match[1]), to_int(match[2][1:]) if match[2] else 0))
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """A short name must stand between boundaries (white space, marks, ends), or it is part of a word."""
+    before = text[start - 1] if start else " "
+    return not before.isalnum()
+
+
+def _name_ends(compact: str) -> list[tuple[int, str]]:
+    """Where a name may end: after a title noun, or before an article number (the noun itself may hold the slip)."""
+    ends = {m.end(): m[0] for m in _NOUN.finditer(compact)}
+    for match in _ARTICLE_START.finditer(compact):
+        ends.setdefault(match.start(), "")
+    return sorted((end, noun) for end, noun in ends.items() if end)
+
+
+def _noun_of(name: str) -> str:
+    return next((noun for noun in _NOUN_END if name.endswith(noun)), "")
+
+
+def _is_abbreviation(core: str, full: str) -> bool:
+    """个保 of 个人信息保护: characters in order, the first one first."""
+    if not full.startswith(core[0]):
+        return False
+    position = 0
+    for char in core:
+        position = full.find(char, position) + 1
+        if not position:
+            return False
+    return True
+
+
+def _same_place(written: str, name: str, places: tuple[str, ...]) -> bool:
+    """A slip never turns one place into another: 广东省X is not 广西省X."""
+    return {p for p in places if p in written} == {p for p in places if p in name}
+
+
+def _other_place(variant: str, written: str, places: tuple[str, ...]) -> bool:
+    return any(p in written and p not in variant for p in places)
+
+
+def _descending(date: str) -> tuple[int, ...]:
+    return tuple(-ord(c) for c in date)
