@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -24,15 +25,17 @@ import numpy as np
 
 from kb import segment
 from kb.chunk import MAX_CHARS, chunk
+from kb.cite import Citation
 from kb.codec import from_json, to_json
 from kb.corpus import LoadedCorpus, load
 from kb.embed import Encoder, load_encoder
 from kb.errors import IndexError_, LockedError, NotFoundError
-from kb.models import Chunk, Document, DocumentMeta, Finding, Provision, Requirement, SourceText
+from kb.models import Chunk, Document, DocumentMeta, Finding, Provision, Requirement, SourceText, Unit
 from kb.read import read_file
 from kb.requirements import extract
 from kb.settings import Settings
 from kb.store import FaissStore, TantivyStore
+from kb.titles import TitleEntry, TitleIndex
 
 FORMAT = 1
 # raised when parsing, chunking or requirement rules change in a way that old generations do not show
@@ -420,6 +423,19 @@ def _vector_key(encoder: Encoder, text: str) -> str:
     return f"{encoder.fingerprint}:{_hash(text)}{len(text)}"
 
 
+def title_entry(info: DocumentInfo, labels: frozenset[str]) -> TitleEntry:
+    """What the title index must know of one document."""
+    meta = info.meta
+    return TitleEntry(
+        info.doc_id, meta.title, meta.aliases, meta.doc_no, meta.level, draft=meta.status == "draft",
+        in_force=meta.status in ("in_force", "amended", "unverified"), effective_on=meta.effective_on or "", labels=labels,
+    )
+
+
+def _names(citation: Citation, unit: Unit) -> bool:
+    return (unit.paragraph, unit.item, unit.subitem) == (citation.paragraph or 1, citation.item, citation.subitem)
+
+
 class Library:
     """Read access to one generation. Many threads may share one; it never writes."""
 
@@ -481,6 +497,40 @@ class Library:
                 hint=f"Rebuild with: kb build --encoder {self.settings.encoder}",
             )
         return encoder
+
+    @cached_property
+    def titles(self) -> TitleIndex:
+        """Names and numbers of all documents, for reading citations."""
+        labels: dict[int, set[str]] = {}
+        for doc, label in self._db.execute("SELECT doc, label FROM provisions"):
+            labels.setdefault(doc, set()).add(label)
+        return TitleIndex(title_entry(d, frozenset(labels.get(d.seq, ()))) for d in self.documents)
+
+    @cached_property
+    def _seq_of(self) -> dict[str, int]:
+        return {d.doc_id: d.seq for d in self.documents}
+
+    def document_seq(self, doc_id: str) -> int:
+        """Sequence number of a document id; -1 when there is none."""
+        return self._seq_of.get(doc_id, -1)
+
+    def cited(self, citation: Citation) -> list[tuple[int, str]]:
+        """(provision seq, exact address) of what a resolved citation names; outline points below it come with it."""
+        seqs = self.provision_seqs(self.document_seq(citation.doc_id))
+        exact = [(seq, label) for seq, label in seqs if label == citation.label]
+        below = [(seq, label) for seq, label in seqs if "、" in citation.label and label.startswith(citation.label)]
+        out = []
+        for seq, label in exact or below:
+            _, provision = self.provisions([seq])[seq]
+            deeper = citation.paragraph or citation.item
+            unit = next((u for u in provision.units if _names(citation, u)), None) if deeper else None
+            out.append((seq, unit.address if unit else label))
+        return out
+
+    def idf(self, words: Iterable[str]) -> dict[str, float]:
+        """Weight of each word by its rarity in this library (BM25 form); unknown words weigh most."""
+        total = self.manifest["counts"]["provisions"]
+        return {w: math.log(1 + (total - n + 0.5) / (n + 0.5)) for w in set(words) for n in (self.lexical.frequency(w),)}
 
     def info(self, doc_id: str) -> DocumentInfo:
         """Facts of one document.

@@ -66,6 +66,10 @@ class TantivyStore:
         writer.wait_merging_threads()
         return count
 
+    def frequency(self, word: str) -> int:
+        """Number of provisions whose text has the word."""
+        return self._searcher.doc_freq("words", word)
+
     def search(self, terms: dict[str, Sequence[str]], k: int, docs: frozenset[int] | None) -> list[tuple[int, float]]:
         t, schema = self._tantivy, self._index.schema
         clauses = [

@@ -1,0 +1,137 @@
+"""A query in, what we understood of it out: words to add, places, dates, numbers, intent.
+
+Nothing here is applied silently: every reading is a `Reading` that the front doors show and that a user may switch
+off by its key.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import yaml
+
+from kb.segment import search_key
+
+MAX_QUERY_CHARS = 500
+# words in a query -> level; 省 and 市 alone are too common to mean a place
+_PLACES = (
+    ("shenzhen", re.compile(r"深圳|特区|本市|我市|我们市|市里")),
+    ("guangdong", re.compile(r"广东|本省|我省|省里|粤")),
+    ("national", re.compile(r"国家(?:层面|规定|要求|标准|法律|政策|对应|文件|有|怎么|是怎么)|上位法|全国性|中央|法律法规|国家(?=$|\s)")),
+    ("peers", re.compile(r"外地|其他城市|别的城市|兄弟省市|各省市|各地|地方规定|上海|北京|浙江|江苏|山东|贵州|重庆|四川|湖南|甘肃|福建|西安|无锡|黑龙江|杭州")),
+)
+_SINCE = re.compile(r"((?:19|20)\d{2})\s*年?\s*(?:\d{1,2}月)?\s*(?:以来|以后|之后|起(?!草)|至今)")
+_UNTIL = re.compile(r"((?:19|20)\d{2})\s*年?\s*(?:以前|之前)")
+_INTENTS = (
+    ("counterpart", re.compile(r"对应(?:哪|的|条|规定)|对应$|对应(?=\s)|相对应|上位法依据")),
+    ("comparison", re.compile(r"对照|区别|比较|对比|异同|有什么不同|差异")),
+    ("definition", re.compile(r"是什么|什么是|指什么|什么意思|的定义|的含义|如何定义|何谓|啥意思|怎么界定")),
+    ("amount", re.compile(r"多久|多长|多少|几[天日年月个小]|期限|时限|什么时候|何时|哪一年|多快|以上|以下|[0-9]+万?人?")),
+    ("liability", re.compile(r"罚|处分|法律责任|后果|处罚|追究")),
+    ("responsibility", re.compile(r"谁(?:负责|来|管|制定|审批|定)|由谁|哪个部门|归谁|哪些机构")),
+)
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(亿|万|千|百)?|([零〇一二两三四五六七八九十百千]{1,8})(亿|万)(?=[人元条以])")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One thing understood: `kind` is place, since, until, intent, wording or number; `key` switches it off."""
+
+    key: str
+    kind: str
+    said: str
+    means: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query as typed (shortened), and everything read out of it."""
+
+    text: str
+    readings: tuple[Reading, ...]
+
+    def of(self, kind: str) -> list[Reading]:
+        """Readings of one kind, in order of appearance."""
+        return [r for r in self.readings if r.kind == kind]
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(m for r in self.of("place") for m in r.means))
+
+    @property
+    def intents(self) -> frozenset[str]:
+        return frozenset(m for r in self.of("intent") for m in r.means)
+
+    @property
+    def added_words(self) -> tuple[str, ...]:
+        """Statutory wording for everyday words, without repetition."""
+        return tuple(dict.fromkeys(m for kind in ("wording", "number") for r in self.of(kind) for m in r.means))
+
+
+def understand(text: str, *, ignore: Collection[str] = ()) -> Query:
+    """Read a query; `ignore` lists keys of readings that the user switched off."""
+    text = re.sub(r"\s+", " ", text).strip()[:MAX_QUERY_CHARS]
+    key_text = search_key(text)
+    readings = (*_places(key_text), *_dates(key_text), *_intents(key_text), *_wording(key_text), *_numbers(key_text))
+    return Query(text, tuple(r for r in readings if r.key not in ignore))
+
+
+def _places(text: str) -> list[Reading]:
+    return [
+        Reading(f"place:{level}", "place", match[0], (level,)) for level, pattern in _PLACES if (match := pattern.search(text))
+    ]
+
+
+def _dates(text: str) -> list[Reading]:
+    out = []
+    if match := _SINCE.search(text):
+        out.append(Reading("since", "since", match[0], (f"{match[1]}-01-01",)))
+    if match := _UNTIL.search(text):
+        out.append(Reading("until", "until", match[0], (f"{match[1]}-01-01",)))
+    return out
+
+
+def _intents(text: str) -> list[Reading]:
+    return [Reading(f"intent:{name}", "intent", m[0], (name,)) for name, pattern in _INTENTS if (m := pattern.search(text))]
+
+
+def _wording(text: str) -> list[Reading]:
+    out = []
+    for says, means in everyday_table():
+        said = next((s for s in says if s in text), None)
+        fresh = tuple(m for m in means if m not in text)
+        if said and fresh:
+            out.append(Reading(f"wording:{said}", "wording", said, fresh))
+    return out
+
+
+def _numbers(text: str) -> list[Reading]:
+    """Other ways to write a number: 一千万 and 1000万, 14岁 and 十四周岁."""
+    from kb.numerals import to_chinese, to_int
+
+    out = []
+    for match in _NUMBER.finditer(text):
+        if match[3]:
+            other = f"{to_int(match[3])}{match[4]}"
+        elif match[2] or len(match[1]) <= 3:
+            value = float(match[1])
+            if not value.is_integer() or not 1 <= value <= 9999:
+                continue
+            other = to_chinese(int(value)) + (match[2] or "")
+        else:
+            continue
+        out.append(Reading(f"number:{match[0]}", "number", match[0], (other,)))
+    return out
+
+
+@functools.cache
+def everyday_table() -> Sequence[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """(what people say, what texts say), longest saying first inside a row; search keys."""
+    rows = yaml.safe_load((resources.files("kb") / "data" / "everyday.yaml").read_text(encoding="utf-8"))
+    return tuple(
+        (tuple(sorted((search_key(s) for s in row["say"]), key=len, reverse=True)), tuple(row["means"])) for row in rows
+    )

@@ -1,0 +1,76 @@
+"""Features of a candidate in, one score out: a linear model whose weights are data."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+
+FEATURES = (
+    "fused", "lexical", "dense_rank", "dense", "coverage", "coverage_added", "heading", "level_match", "intent", "current",
+    "background", "in_cited", "short",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One provision found for a query, with everything its rank is explained by.
+
+    `fused` is the RRF score times 60; `ranks` are 60 / (60 + rank) per ranking; `dense` is the cosine of the best
+    sentence; `coverage` is the share of the query's word weight found in the text.
+    """
+
+    seq: int
+    doc: int
+    fused: float = 0.0
+    ranks: Mapping[str, float] = field(default_factory=dict)
+    dense: float = 0.0
+    coverage: float = 0.0
+    coverage_added: float = 0.0
+    heading: float = 0.0
+    level_match: float = 0.0
+    intent: float = 0.0
+    current: bool = True
+    background: bool = False
+    in_cited: bool = False
+    length: int = 0
+
+    def parts(self) -> dict[str, float]:
+        """The features by name, as the model sees them."""
+        values = (
+            self.fused, self.ranks.get("lexical", 0.0), self.ranks.get("dense", 0.0), self.dense, self.coverage,
+            self.coverage_added, self.heading, self.level_match, self.intent, float(self.current), float(self.background),
+            float(self.in_cited), float(self.length < 40),
+        )
+        return dict(zip(FEATURES, (round(v, 4) for v in values), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of the ranking score and of the probability that a candidate answers the query."""
+
+    rank: Mapping[str, float]
+    answer: Mapping[str, float]
+    answer_bias: float
+
+    def answer_score(self, candidate: Candidate) -> float:
+        """Probability that the candidate answers the query, 0 to 1."""
+        parts = candidate.parts()
+        z = self.answer_bias + sum(weight * parts[name] for name, weight in self.answer.items())
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
+
+
+def rank_score(candidate: Candidate, weights: Weights) -> float:
+    """Linear score; higher is better."""
+    parts = candidate.parts()
+    return sum(weight * parts[name] for name, weight in weights.rank.items())
+
+
+@functools.cache
+def load_weights() -> Weights:
+    """The weights that ship, from kb/data/ranking.json; scripts/train_ranking.py writes them."""
+    data = json.loads((resources.files("kb") / "data" / "ranking.json").read_text(encoding="utf-8"))
+    return Weights(data["rank"], data["answer"], data["answer_bias"])
