@@ -21,6 +21,7 @@ COMMANDS = {
     "gaps": ("kb.cli.gaps", "Map every national requirement to the local rules."),
     "judge": ("kb.cli.judge", "Judge duties listed in a JSONL file."),
     "eval": ("kb.cli.evaluate", "Measure search, gaps and statutes against labels."),
+    "serve": ("kb.cli.serve", "Open the workbench in a browser."),
     "doctor": ("kb.cli.doctor", "Print the state of a corpus and its index."),
     "catalog": ("kb.cli.catalog", "Check the catalogue."),
     "fetch": ("kb.cli.fetch", "Fetch official full texts."),

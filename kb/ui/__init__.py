@@ -1,0 +1,1 @@
+"""The web workbench: thin pages over kb functions; nothing here searches, parses or judges."""

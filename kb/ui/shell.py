@@ -1,0 +1,67 @@
+"""Page configuration, style and the navigation table."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+import streamlit as st
+
+from kb.errors import KbError
+from kb.ui.data import library_or_stop
+
+# url path, title, icon, module (with a function `page(library)`)
+PAGES = (
+    ("overview", "总览", ":material/dashboard:", "kb.ui.overview"),
+    ("search", "检索", ":material/search:", "kb.ui.search_page"),
+    ("gaps", "差距图谱", ":material/grid_on:", "kb.ui.gaps_page"),
+    ("review", "对照与复核", ":material/fact_check:", "kb.ui.review_page"),
+    ("draft", "草案比对", ":material/edit_document:", "kb.ui.draft_page"),
+    ("library", "文库", ":material/library_books:", "kb.ui.library_page"),
+    ("update", "更新", ":material/sync:", "kb.ui.update_page"),
+)
+
+STYLE = """
+<style>
+.block-container {padding-top: 2.2rem; max-width: 1400px;}
+mark {background: #ffe58a; color: inherit; padding: 0 1px; border-radius: 2px;}
+.kb-badge {display: inline-block; padding: 0 .5em; margin-right: .35em; border-radius: 4px; font-size: .82em;
+           line-height: 1.6; border: 1px solid rgba(128,128,128,.35); white-space: nowrap;}
+.kb-national {background: #fde8e6; color: #8f1d14;} .kb-guangdong {background: #e4f1e4; color: #1d5c24;}
+.kb-shenzhen {background: #e3eefb; color: #123f7a;} .kb-peers {background: #eee; color: #444;}
+.kb-warn {background: #fff1cc; color: #7a4b00;} .kb-digest {background: #f3e8fb; color: #5a2380;}
+.kb-text {white-space: pre-wrap; line-height: 1.85; overflow-wrap: anywhere;}
+.kb-muted {opacity: .7; font-size: .9em;}
+.kb-missing {background: #ffd9d6; color: #7a120a; border-bottom: 2px solid #c22f22;}
+.kb-differs {background: #ffe3b8; color: #6b3d00; border-bottom: 2px dotted #b36b00;}
+.kb-hit {background: #ffe58a; color: #3b2c00;}
+.kb-same {background: #d9efdb; color: #10461a;}
+</style>
+"""
+
+
+def run() -> None:
+    """Draw the navigation and the page that the address names."""
+    st.set_page_config(page_title="对标 · 数据治理政策知识库", page_icon="📚", layout="wide")
+    st.html(STYLE)
+    pages = [
+        st.Page(_opener(module), title=title, icon=icon, url_path=path, default=path == "overview")
+        for path, title, icon, module in PAGES
+    ]
+    chosen = st.navigation(pages)
+    try:
+        chosen.run()
+    except KbError as error:
+        st.error(error.message)
+        if error.hint:
+            st.caption(error.hint)
+
+
+def _opener(module: str) -> Callable[[], None]:
+    """A function Streamlit can call; the module of a page is imported when the page is opened."""
+
+    def open_page() -> None:
+        importlib.import_module(module).page(library_or_stop())
+
+    open_page.__name__ = module.rsplit(".", 1)[-1]
+    return open_page
