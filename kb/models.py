@@ -151,9 +151,19 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainSpan:
+    """Text outside headings and provisions; `kind` is title, contents, signature, repeat, blank or other."""
+
+    kind: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One instrument in one version: cleaned text and what stands in it.
 
+    Headings, provisions and `plain` spans cover `text` exactly, without overlap.
     `quality` is complete (完整), doubtful (可用有疑) or incomplete (不完整); an incomplete text never yields 未覆盖.
     """
 
@@ -168,6 +178,7 @@ class Document:
     source_path: str = field(default="", compare=False)
     sha256: str = field(default="", compare=False)
     pages: tuple[Page, ...] = field(default=(), compare=False)
+    plain: tuple[PlainSpan, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 DIGITS = {"零": 0, "〇": 0, "○": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
 UNITS = {"十": 10, "百": 100, "千": 1000}
@@ -40,6 +41,7 @@ def to_int(text: str) -> int:
     return total + section + (digit or 0)
 
 
+@lru_cache(maxsize=10_000)
 def to_chinese(value: int) -> str:
     """Chinese numeral as used in statute numbering, 1 to 9999: 101 -> 一百零一, 12 -> 十二.
 

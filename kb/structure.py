@@ -1,0 +1,454 @@
+"""Lines of one part in, its headings and provisions out: statute, outline, decimal outline, glossary, annex, plain text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kb.marks import HEADING_LEVELS, TERMINAL, Line, chain, ends_sentence, point_ready
+from kb.models import Finding, Heading, Provision
+from kb.numerals import article_label, to_chinese
+from kb.units import units_of
+
+_TERM = re.compile(r"^(?:\d{1,3}\s?[.．、]\s*)?([^，。：:；]{2,24}?)(?:[，,:：]\s*(?:是指|指|即)|\s*(?:是指|指的是)|[。：:](?=.))")
+_TERM_STRICT = re.compile(r"^\d{1,3}\s?[.．、]\s*([^，。：:；]{2,24}?)\s*[，,：:]\s*(?:是指|指)|^\d{1,3}\s?[.．、]\s*([^，。：:；]{2,24}?)(?:是指)")
+_DATE = re.compile(
+    r"^[（(]?\s*(?:(?:19|20)\d{2}|[一二][〇○零O0一二三四五六七八九]{3}|[１２][０-９]{3})\s*年\s*[\d一二三四五六七八九十０-９l]{1,3}\s*月(?:\s*[\d一二三四五六七八九十０-９l]{1,3}\s*日)?\s*(?:印发|发布)?\s*[）)]?$"
+)
+_MAKER = re.compile(r"(?:局|部|委|办|办公室|政府|院|厅|署|会|公安|银行|中心|公司|宣传部|主任|部长|总局|检察院|法院|主席|总理|市长|省长|委员会)$")
+_SIGNED_BY = re.compile(r"^.{0,30}(?:主任|部长|局长|主席|总理|市长|省长|行长|署长|厅长)\s*[：:]?\s*[\u4e00-\u9fff]{1,4}[\s　]*[\u4e00-\u9fff]{0,3}$")
+_NOTE = re.compile(r"^[（(](?:此件|联系人|联系单位|联系电话|信息公开)[^（）()]*[）)]$|^抄送[：:]|^.{2,30}(?:办公厅|办公室|秘书处|综合司)[\s　]*\d{4}年\d+月\d+日印发")
+_NUMBER_LINE = re.compile(r"^[（(]?[\u4e00-\u9fff]{1,20}\s*[〔\[（(【﹝]?\s*(?:19|20)\d{2}\s*年?\s*[〕\])）】﹞]?\s*第?\s*\d{1,5}\s*号[）)]?$|^(?:第\s*[\d一二三四五六七八九十百零〇]+\s*号|[（(].{0,8}第.{1,6}号[）)])$")
+# 题注: when and by whom a text was passed, approved, changed
+_HISTORY = re.compile(r"^(?:[（(].{0,12})?(?:19|20|１|２)[\d０-９]{2,3}\s?年[^。；]{4,400}(?:通过|公布|发布|修订|修正|修改|批准|施行|令第.{1,5}号)[^。；]{0,20}$")
+TITLE_CHARS = 60
+
+
+@dataclass(slots=True)
+class Parsed:
+    """What one part yields; `roles` says what its other lines are (title, contents, signature)."""
+
+    headings: list[Heading] = field(default_factory=list)
+    provisions: list[Provision] = field(default_factory=list)
+    roles: dict[int, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The text, its lines, and which of them belong to the part under work: [first, stop)."""
+
+    text: str
+    lines: Sequence[Line]
+    first: int
+    stop: int
+    doc_id: str
+    part: str
+
+    def indices(self, level: str) -> list[int]:
+        """Lines of the part with this candidate mark."""
+        return [i for i in range(self.first, self.stop) if self.lines[i].level == level]
+
+    def make(self, kind, number, label, path, first, stop, *, at=None, statute=False, body_at=None) -> Provision | None:
+        """A provision of lines [first, stop) without trailing blank lines; None when nothing is left."""
+        while stop > first and self.lines[stop - 1].level in ("blank", "contents"):
+            stop -= 1
+        if stop <= first:
+            return None
+        body = self.lines[first:stop]
+        start = body[0].lead if at is None else at
+        end = body[-1].end
+        prefix = f"{self.doc_id}/{self.part}/" if self.part else f"{self.doc_id}/"
+        return Provision(
+            provision_id=prefix + label, doc_id=self.doc_id, kind=kind, number=tuple(number), label=label, heading_path=tuple(path),
+            text=self.text[start:end], start=start, end=end, part=self.part,
+            units=units_of(self.text, body, label, start if body_at is None else body_at, statute=statute),
+        )
+
+
+# --- front and back of a part --------------------------------------------------------------------------------------------
+
+
+def is_date_line(text: str) -> bool:
+    """A line that holds a date and nothing else."""
+    return bool(_DATE.match(text))
+
+
+def title_like(line: Line) -> bool:
+    """A short line without a sentence end: title, subtitle, number, addressee-free front matter."""
+    text = line.text
+    if _HISTORY.match(text):
+        return True
+    if line.level not in ("", "article") or not text or len(text) > TITLE_CHARS:
+        return False
+    bracketed = text[0] in "（(" and text[-1] in "）)"
+    return bracketed or bool(_NUMBER_LINE.match(text)) or text[-1] not in TERMINAL or text[-1] in "》）)”"
+
+
+def signature_start(scope: Scope, first: int, stop: int) -> int:
+    """Where the closing block (makers, date, notes) of lines [first, stop) begins; `stop` when there is none."""
+    i, found = stop, stop
+    while i > first + 1:
+        line = scope.lines[i - 1]
+        if line.level == "blank":
+            i -= 1
+            continue
+        text = line.text
+        if is_date_line(text) or _NOTE.match(text):
+            found = i = i - 1
+        elif line.level == "" and _is_maker(text) and ends_sentence(scope.lines, i - 1) | (found < stop):
+            found = i = i - 1
+        else:
+            break
+    return found
+
+
+def _is_maker(text: str) -> bool:
+    return len(text) <= 60 and not re.search(r"[，。；：]", text) and bool(_MAKER.search(text) or _SIGNED_BY.match(text))
+
+
+def front(scope: Scope, stop: int, out: Parsed) -> None:
+    """Lines before the first article or point: titles, numbers, covering notice, signature, preamble."""
+    group: list[int] = []
+    groups: list[tuple[list[int], bool]] = []
+    for i in range(scope.first, stop):
+        line = scope.lines[i]
+        if line.level in ("blank", "contents", "heading"):
+            if line.level == "contents":
+                out.roles[i] = "contents"
+            continue
+        if is_date_line(line.text) and group and line.text[0] not in "（(":
+            out.roles[i] = "signature"
+            while len(group) > 1 and _is_maker(scope.lines[group[-1]].text):
+                out.roles[group.pop()] = "signature"
+            groups.append((group, True))
+            group = []
+        elif _NOTE.match(line.text):
+            out.roles[i] = "signature"
+        else:
+            group.append(i)
+    groups.append((group, False))
+    names: set[str] = set()
+    for indices, signed in groups:
+        _front_group(scope, indices, signed and len(groups) > 1, names, out)
+
+
+_WRAPS = re.compile(r"印发给你们|现印发|现予公布|现予发布|现公布|现发布|遵照执行|贯彻执行|公开征求|现将")
+
+
+def _front_group(scope: Scope, indices: Sequence[int], signed: bool, names: set[str], out: Parsed) -> None:
+    """Title lines first, then a preamble of everything up to the last sentence."""
+    rest = list(indices)
+    while rest and title_like(scope.lines[rest[0]]):
+        out.roles[rest.pop(0)] = "title"
+    while rest and title_like(scope.lines[rest[-1]]) and scope.lines[rest[-1]].text[-1] not in "”":
+        out.roles[rest.pop()] = "signature" if _is_maker(scope.lines[rest[-1]].text) else "title"
+    if not rest:
+        return
+    body = "".join(scope.lines[i].text for i in rest)
+    label = "通知" if signed or (_WRAPS.search(body) and not names and len(body) < 1500) else "前言"
+    label = label if label not in names else next(f"{label}{n}" for n in range(2, 999) if f"{label}{n}" not in names)
+    names.add(label)
+    provision = scope.make("preamble", (0, len(names) - 1), label, (), rest[0], rest[-1] + 1)
+    if provision:
+        out.provisions.append(provision)
+
+
+# --- statutes ------------------------------------------------------------------------------------------------------------
+
+
+def statute(scope: Scope, opens: Sequence[int]) -> Parsed:
+    """编章节条: one provision for every article of `opens`."""
+    out = Parsed()
+    heads = _headings(scope, opens, out)
+    edges = sorted({*opens, *heads})
+    front_stop = min([i for i in edges], default=scope.stop)
+    front(scope, front_stop, out)
+    _stray_front(scope, front_stop, opens[0], heads, out)
+    stop_all = signature_start(scope, opens[-1], scope.stop)
+    for i in range(stop_all, scope.stop):
+        if scope.lines[i].level != "blank":
+            out.roles[i] = "signature"
+    path: dict[str, str] = {}
+    for position, i in enumerate(edges):
+        stop = edges[position + 1] if position + 1 < len(edges) else stop_all
+        if i in heads:
+            _enter(path, heads[i][0])
+            out.headings.append(heads[i][0])
+            path[heads[i][0].level] = heads[i][1]
+            continue
+        line = scope.lines[i]
+        provision = scope.make(
+            "article", line.number, article_label(line.number), tuple(path.values()), i, max(i + 1, stop), at=line.lead,
+            statute=True, body_at=_skip(scope.text, line),
+        )
+        if provision:
+            out.provisions.append(provision)
+    return out
+
+
+def _skip(text: str, line: Line) -> int:
+    body = line.body
+    while body < line.end and text[body] in " \t　\u00a0：:*":
+        body += 1
+    return body
+
+
+def _enter(path: dict[str, str], heading: Heading) -> None:
+    """A heading closes its own level and those below."""
+    order = ("part", "chapter", "section")
+    for level in order[order.index(heading.level) :]:
+        path.pop(level, None)
+
+
+def _headings(scope: Scope, opens: Sequence[int], out: Parsed) -> dict[int, tuple[Heading, str]]:
+    """Heading lines with their record and display text, bare headings that lost their ordinal included."""
+    found: dict[int, tuple[Heading, str]] = {}
+    taken: set[int] = set()
+    numbers = {"part": 0, "chapter": 0, "section": 0}
+    marks = [i for i in range(scope.first, scope.stop) if scope.lines[i].level in HEADING_LEVELS]
+    bare = _bare_headings(scope, opens, marks)
+    for i in sorted([*marks, *bare]):
+        line = scope.lines[i]
+        if i in taken:
+            continue
+        if i in bare:
+            level = "section" if numbers["section"] else "chapter"
+            number, title, end = numbers[level] + 1, line.text, line.end
+            shown = f"第{to_chinese(number)}{'节' if level == 'section' else '章'} {title}"
+            out.findings.append(Finding("info", "", f"heading without its number taken as {shown}", "Check it against the official text."))
+        else:
+            level, number = line.level, line.number[0]
+            if not ends_sentence(scope.lines, i) and (len(line.text) > 30 or re.search("[，。；]", line.text)):
+                continue
+            title, end = line.text[line.body - line.lead :].strip(" 　*#"), line.end
+            joined = _title_below(scope, i, opens)
+            if joined and not title:
+                title, end = scope.lines[joined].text, scope.lines[joined].end
+                taken.add(joined)
+            shown = re.sub(r"[\s　]+", " ", scope.text[line.lead : end]).strip(" *#")
+        numbers[level] = number
+        if level != "section":
+            numbers["section"] = 0
+        found[i] = (Heading(level, number, title, line.lead, end), shown)
+    for i in taken:
+        out.roles[i] = "heading"
+    return found
+
+
+def _title_below(scope: Scope, i: int, opens: Sequence[int]) -> int:
+    """第一章 alone in its line: the short line below is its title, when an article or heading comes next."""
+    for j in range(i + 1, min(i + 4, scope.stop)):
+        line = scope.lines[j]
+        if line.level == "blank":
+            continue
+        after = next((k for k in range(j + 1, min(j + 4, scope.stop)) if scope.lines[k].level != "blank"), j)
+        return j if line.level == "" and len(line.text) <= 24 and line.text[-1] not in TERMINAL and (
+            after in opens or scope.lines[after].level in HEADING_LEVELS
+        ) else 0
+    return 0
+
+
+def _bare_headings(scope: Scope, opens: Sequence[int], marks: Sequence[int]) -> list[int]:
+    """Short lines without any mark right before an article, after a complete sentence: headings that lost 第N节."""
+    found = []
+    headings = set(marks)
+    for position in range(1, len(opens)):
+        j = opens[position] - 1
+        while j > opens[position - 1] and scope.lines[j].level == "blank":
+            j -= 1
+        line = scope.lines[j]
+        if j <= opens[position - 1] or line.level != "" or j in headings or scope.lines[j - 1].level in HEADING_LEVELS:
+            continue
+        before = scope.lines[j - 1].text if scope.lines[j - 1].level != "blank" else scope.lines[j - 2].text
+        if 2 <= len(line.text) <= 14 and not re.search(r"[，。；：、！？（）()“”\d|]", line.text) and before[-1:] in TERMINAL and before[-1:] not in "：:；;":
+            found.append(j)
+    return found if marks else []
+
+
+def _stray_front(scope: Scope, start: int, stop: int, heads, out: Parsed) -> None:
+    """Text between a heading and the first article (a lost article, a note): kept as a preamble."""
+    rest = [
+        i for i in range(start, stop)
+        if i not in heads and scope.lines[i].level not in ("blank", "contents") and out.roles.get(i) is None
+    ]
+    for i in range(start, stop):
+        if scope.lines[i].level == "contents":
+            out.roles[i] = "contents"
+    if not rest:
+        return
+    runs: list[list[int]] = []
+    for i in rest:
+        if runs and not any(j in heads for j in range(runs[-1][-1], i)):
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    for k, run in enumerate(runs, 1):
+        provision = scope.make("preamble", (0, 50 + k), f"章前文字{k}", (), run[0], run[-1] + 1)
+        if provision:
+            out.provisions.append(provision)
+
+
+# --- outlines ------------------------------------------------------------------------------------------------------------
+
+
+def run_in_title(text: str) -> str:
+    """Title of a point: its first sentence when text follows, the whole line when it is short and has no sentence end."""
+    head = re.split(r"[。：:\n]", text, maxsplit=1)[0].strip()
+    if len(head) <= 48 and (len(text.strip()) > len(head) + 1 or text.strip()[-1:] not in "；;"):
+        return head
+    return ""
+
+
+def top_level(scope: Scope) -> tuple[str, list[int]]:
+    """The mark that opens the points of a part, and its lines: 第一部分, then 一、, （一）, 1.1, 1."""
+    for level, least in (("division", 2), ("p1", 1), ("decimal", 4), ("p2", 2), ("p3", 3)):
+        runs = chain(scope.lines, _top_candidates(scope, level)) if level != "decimal" else []
+        opens = list(runs[0].opens) if runs else _decimal_chain(scope) if level == "decimal" else []
+        if len(opens) >= least:
+            return level, opens
+    return "", []
+
+
+def _top_candidates(scope: Scope, level: str) -> list[int]:
+    return [i for i in scope.indices(level) if point_ready(scope.lines, i)]
+
+
+def outline(scope: Scope, level: str, opens: Sequence[int]) -> Parsed:
+    """One provision for every point of the top level and of the level below it."""
+    out = Parsed()
+    front(scope, opens[0], out)
+    stop_all = signature_start(scope, opens[-1], scope.stop)
+    for i in range(stop_all, scope.stop):
+        if scope.lines[i].level != "blank":
+            out.roles[i] = "signature"
+    running = 0
+    below = {"division": "p1", "p1": "p2"}.get(level, "")
+    for position, i in enumerate(opens):
+        stop = opens[position + 1] if position + 1 < len(opens) else stop_all
+        line = scope.lines[i]
+        label = _point_label(level, line)
+        title = run_in_title(line.text[line.body - line.lead :])
+        path = (f"{label}{title}" if level != "division" else f"{label} {title}",)
+        subs, running = _sub_points(scope, i, stop, below, running)
+        _add(out, scope.make("point", line.number, label, path, i, subs[0] if subs else stop))
+        for k, j in enumerate(subs):
+            end = subs[k + 1] if k + 1 < len(subs) else stop
+            sub = scope.lines[j]
+            mark = _point_label(below, sub)
+            own = run_in_title(sub.text[sub.body - sub.lead :])
+            _add(out, scope.make("point", (*line.number, *sub.number), label + mark, (*path, mark + own) if own else path, j, end))
+    return out
+
+
+def _add(out: Parsed, provision: Provision | None) -> None:
+    if provision:
+        out.provisions.append(provision)
+
+
+def _point_label(level: str, line: Line) -> str:
+    number = line.number[0]
+    if level == "division":
+        return f"第{to_chinese(number)}部分"
+    if level in ("p1", "p2"):
+        return f"{to_chinese(number)}、" if level == "p1" else f"（{to_chinese(number)}）"
+    return f"{number}." if level == "p3" else ".".join(str(n) for n in line.number)
+
+
+def _sub_points(scope: Scope, first: int, stop: int, level: str, running: int) -> tuple[list[int], int]:
+    """Points below one top point: numbers restart at one or run on through the paper; gaps are allowed, steps back are not."""
+    found: list[int] = []
+    last = 0
+    if not level:
+        return found, running
+    candidates = [i for i in range(first + 1, stop) if scope.lines[i].level == level]
+    for position, i in enumerate(candidates):
+        number = scope.lines[i].number[0]
+        nxt = scope.lines[candidates[position + 1]].number[0] if position + 1 < len(candidates) else 0
+        fits = number == last + 1 if found else number == 1 or number == running + 1
+        jump = number > (last or running) and nxt == number + 1 or not found and number > running and number < running + 9
+        if fits and found or point_ready(scope.lines, i) and (fits or jump and not (found and number < last)):
+            found.append(i)
+            last = number
+    return found, last or running
+
+
+def _decimal_chain(scope: Scope) -> list[int]:
+    """1, 1.1, 1.1.1 … in order; p3 lines of the form `1.` do not count."""
+    found: list[int] = []
+    last: tuple[int, ...] = (0,)
+    for i in scope.indices("decimal"):
+        number = scope.lines[i].number
+        child = number[:-1] == last and number[-1] == 1
+        sibling = any(number == (*last[:k], last[k] + 1) for k in range(len(last)))
+        below = len(number) > 1 and number[-1] == 1 and any(number[:-1] == (*last[:k], last[k] + 1) for k in range(len(last)))
+        if child or sibling or below or (not found and number[-1] == 1):
+            found.append(i)
+            last = number
+    return found
+
+
+def glossary_opens(scope: Scope) -> list[int]:
+    """Lines that open the entries of a glossary, when the part is one."""
+    lines = [i for i in range(scope.first, scope.stop) if scope.lines[i].level == "p3"]
+    strict = [i for i in lines if _TERM_STRICT.match(scope.lines[i].text)]
+    title = "".join(scope.lines[i].text for i in range(scope.first, min(scope.first + 4, scope.stop)))
+    named = bool(re.search(r"名词解释|术语|词汇表", title))
+    loose = [i for i in lines if _TERM.match(scope.lines[i].text)] if named else strict
+    p1 = sum(1 for i in range(scope.first, scope.stop) if scope.lines[i].level == "p1")
+    return loose if len(loose) >= 3 and (named or len(strict) >= 5) and p1 < 3 else []
+
+
+def glossary(scope: Scope, opens: Sequence[int]) -> Parsed:
+    """One provision for every term; its label is the term."""
+    out = Parsed()
+    front(scope, opens[0], out)
+    stop_all = signature_start(scope, opens[-1], scope.stop)
+    for i in range(stop_all, scope.stop):
+        if scope.lines[i].level != "blank":
+            out.roles[i] = "signature"
+    for position, i in enumerate(opens):
+        match = _TERM.match(scope.lines[i].text) or _TERM_STRICT.match(scope.lines[i].text)
+        term = next(group for group in match.groups() if group).strip()
+        stop = opens[position + 1] if position + 1 < len(opens) else stop_all
+        _add(out, scope.make("term", scope.lines[i].number, re.sub(r"[/#\s]", "", term), (), i, stop))
+    return out
+
+
+# --- the rest ------------------------------------------------------------------------------------------------------------
+
+
+def annex(scope: Scope, label: str) -> Parsed:
+    """An annex without numbering (a table, a form, a list): one provision, its heading lines included."""
+    out = Parsed()
+    first = next((i for i in range(scope.first, scope.stop) if scope.lines[i].level not in ("blank", "contents")), scope.stop)
+    for i in range(first, scope.stop):
+        if scope.lines[i].level == "contents":
+            out.roles[i] = "contents"
+    _add(out, Scope(scope.text, scope.lines, scope.first, scope.stop, scope.doc_id, "").make("annex", (0,), label, (label,), first, scope.stop))
+    return out
+
+
+def plain(scope: Scope) -> Parsed:
+    """Text without any numbering: one provision for every paragraph."""
+    out = Parsed()
+    first = scope.first
+    while first < scope.stop and (scope.lines[first].level in ("blank", "contents") or title_like(scope.lines[first]) and first < scope.first + 4):
+        if scope.lines[first].level != "blank":
+            out.roles[first] = "contents" if scope.lines[first].level == "contents" else "title"
+        first += 1
+    stop = signature_start(scope, first, scope.stop) if first < scope.stop else scope.stop
+    for i in range(stop, scope.stop):
+        if scope.lines[i].level != "blank":
+            out.roles[i] = "signature"
+    number, begin = 0, None
+    for i in range(first, stop + 1):
+        line = scope.lines[i] if i < stop else None
+        if begin is not None and (line is None or line.level == "blank" or scope.lines[i - 1].text[-1:] in TERMINAL):
+            number += 1
+            _add(out, scope.make("paragraph", (number,), f"第{to_chinese(min(number, 9999))}段", (), begin, i))
+            begin = None
+        if line is not None and begin is None and line.level != "blank":
+            begin = i
+    return out
