@@ -27,7 +27,13 @@ CATALOG_NAME = "catalog.yaml"
 MAX_BYTES = 20 * 2**20
 MAX_DEPTH = 12
 DATE_FIELDS = (
-    "adopted_on", "approved_on", "signed_on", "promulgated_on", "published_on", "effective_on", "expires_on",
+    "adopted_on",
+    "approved_on",
+    "signed_on",
+    "promulgated_on",
+    "published_on",
+    "effective_on",
+    "expires_on",
 )
 STATUS_CODES = {name: code for code, name in STATUS_NAMES.items()}
 ESSENTIAL = ("id", "title", "level")
@@ -94,7 +100,9 @@ class Catalog:
         entries = tuple(entries)
         names: dict[str, CatalogEntry] = {}
         for group in (
-            ((e.title, e) for e in entries), ((e.doc_no, e) for e in entries), ((a, e) for e in entries for a in e.aliases),
+            ((e.title, e) for e in entries),
+            ((e.doc_no, e) for e in entries),
+            ((a, e) for e in entries for a in e.aliases),
         ):
             for name, entry in group:
                 if name and (key := normalise(name)):
@@ -149,7 +157,14 @@ def load_catalog(path: Path, *, today: date | None = None) -> tuple[Catalog, lis
         if entry is None:
             continue
         if entry.id in seen:
-            findings.append(_error(path.name, entry.line, f"id {entry.id} is already used in line {seen[entry.id]}; not loaded", "Give it another id."))
+            findings.append(
+                _error(
+                    path.name,
+                    entry.line,
+                    f"id {entry.id} is already used in line {seen[entry.id]}; not loaded",
+                    "Give it another id.",
+                )
+            )
             continue
         seen[entry.id] = entry.line
         entries.append(entry)
@@ -182,12 +197,21 @@ def read_entries(text: str, name: str) -> tuple[list[tuple[dict, Lines]], list[F
         try:
             data = _construct(node, (), lines, shift, name, findings)
         except RecursionError:
-            findings.append(_error(name, node.start_mark.line + 1 + shift, f"nested deeper than {MAX_DEPTH} levels or in a circle", "Remove the YAML anchor."))
+            findings.append(
+                _error(
+                    name,
+                    node.start_mark.line + 1 + shift,
+                    f"nested deeper than {MAX_DEPTH} levels or in a circle",
+                    "Remove the YAML anchor.",
+                )
+            )
             continue
         if isinstance(data, dict):
             found.append((data, lines))
         else:
-            findings.append(_error(name, lines[()], "expected an entry with fields", "Write `- id: ...` and its fields below it."))
+            findings.append(
+                _error(name, lines[()], "expected an entry with fields", "Write `- id: ...` and its fields below it.")
+            )
     return found, findings
 
 
@@ -204,7 +228,9 @@ def _item_nodes(text: str, name: str, findings: list[Finding]) -> Iterator[tuple
         documents = next((value for key, value in root.value if getattr(key, "value", "") == "documents"), None)
     if not isinstance(documents, yaml.SequenceNode):
         if documents is None or getattr(documents, "value", None):
-            findings.append(_error(name, root.start_mark.line + 1, "no list named documents", "Begin the file with `documents:`."))
+            findings.append(
+                _error(name, root.start_mark.line + 1, "no list named documents", "Begin the file with `documents:`.")
+            )
         return
     for node in documents.value:
         yield node, 0
@@ -224,7 +250,14 @@ def _item_nodes_one_by_one(text: str, name: str, findings: list[Finding]) -> Ite
             mark = getattr(error, "problem_mark", None)
             what = getattr(error, "problem", None) or "cannot be read"
             at = start + (mark.line if mark else 0) + 1
-            findings.append(_error(name, min(at, len(lines)), f"not YAML: {what}; the entry of line {start + 1} is not loaded", "Correct the line; quote values with `: ` or `#`."))
+            findings.append(
+                _error(
+                    name,
+                    min(at, len(lines)),
+                    f"not YAML: {what}; the entry of line {start + 1} is not loaded",
+                    "Correct the line; quote values with `: ` or `#`.",
+                )
+            )
             continue
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
@@ -241,7 +274,14 @@ def _construct(node: yaml.Node, path: tuple, lines: dict, shift: int, name: str,
         for key_node, value_node in node.value:
             key = str(key_node.value)
             if key in data:
-                findings.append(_error(name, key_node.start_mark.line + 1 + shift, f"{key} is given twice; the first value counts", "Remove one of the two lines."))
+                findings.append(
+                    _error(
+                        name,
+                        key_node.start_mark.line + 1 + shift,
+                        f"{key} is given twice; the first value counts",
+                        "Remove one of the two lines.",
+                    )
+                )
                 continue
             data[key] = _construct(value_node, (*path, key), lines, shift, name, findings)
             lines[(*path, key)] = key_node.start_mark.line + 1 + shift
@@ -277,7 +317,15 @@ def to_entry(data: dict, lines: Lines, name: str) -> tuple[CatalogEntry | None, 
         line = lines.get(path) or lines[()]
         if error.validator == "additionalProperties" and not path:
             unknown = sorted(set(data) - ENTRY_FIELDS)
-            findings += [_error(name, lines.get((key,), line), f"{label}: unknown field {key}", "Check its spelling in docs/catalog.md.") for key in unknown]
+            findings += [
+                _error(
+                    name,
+                    lines.get((key,), line),
+                    f"{label}: unknown field {key}",
+                    "Check its spelling in docs/catalog.md.",
+                )
+                for key in unknown
+            ]
             for key in unknown:
                 sound.pop(key, None)
             continue
@@ -286,7 +334,14 @@ def to_entry(data: dict, lines: Lines, name: str) -> tuple[CatalogEntry | None, 
             _drop(sound, path)
     for key in DATE_FIELDS:
         if isinstance(sound.get(key), str) and not real_date(sound[key]):
-            findings.append(_error(name, lines.get((key,), lines[()]), f"{label}: {key} {sound[key]} is not a date", "Write YYYY-MM-DD, YYYY-MM or YYYY."))
+            findings.append(
+                _error(
+                    name,
+                    lines.get((key,), lines[()]),
+                    f"{label}: {key} {sound[key]} is not a date",
+                    "Write YYYY-MM-DD, YYYY-MM or YYYY.",
+                )
+            )
             sound[key] = None
     if any(not isinstance(sound.get(key), str) for key in ESSENTIAL):
         return None, findings
@@ -325,7 +380,8 @@ def _record(data: dict, line: int) -> CatalogEntry:
         values[key] = tuple(values.get(key, ()))
     values["relations"] = {key: tuple(ids) for key, ids in values.get("relations", {}).items()}
     values["verified_by"] = {
-        key: (source,) if isinstance(source, str) else tuple(source) for key, source in values.get("verified_by", {}).items()
+        key: (source,) if isinstance(source, str) else tuple(source)
+        for key, source in values.get("verified_by", {}).items()
     }
     values["status"] = STATUS_CODES.get(values.get("status", ""), "unverified")
     return CatalogEntry(**values, line=line)
@@ -352,7 +408,12 @@ def cross_check(entries: list[CatalogEntry], name: str, today: date) -> Iterator
     for entry in entries:
         key = normalise(entry.title)
         if key in titles:
-            yield _error(name, entry.line, f"{entry.id}: same title as {titles[key].id} in line {titles[key].line}", "Merge the two entries.")
+            yield _error(
+                name,
+                entry.line,
+                f"{entry.id}: same title as {titles[key].id} in line {titles[key].line}",
+                "Merge the two entries.",
+            )
         titles.setdefault(key, entry)
     for entry in entries:
         yield from _check_links(entry, known, name)
@@ -360,12 +421,24 @@ def cross_check(entries: list[CatalogEntry], name: str, today: date) -> Iterator
         for alias in entry.aliases:
             other = titles.get(normalise(alias))
             if other is not None and other.id != entry.id:
-                yield _warning(name, entry.line, f"{entry.id}: alias {alias} is the title of {other.id}", "Remove the alias.")
+                yield _warning(
+                    name, entry.line, f"{entry.id}: alias {alias} is the title of {other.id}", "Remove the alias."
+                )
         for unknown in sorted(set(entry.unverified) | set(entry.verified_by) - {"*"}):
             if unknown not in ENTRY_FIELDS:
-                yield _warning(name, entry.line, f"{entry.id}: {unknown} in verified_by or unverified is not a field", "Check its spelling.")
+                yield _warning(
+                    name,
+                    entry.line,
+                    f"{entry.id}: {unknown} in verified_by or unverified is not a field",
+                    "Check its spelling.",
+                )
         if entry.text_kind == "digest" and not entry.file:
-            yield _warning(name, entry.line, f"{entry.id}: text_kind digest without a file", "Name the file or write text_kind: none.")
+            yield _warning(
+                name,
+                entry.line,
+                f"{entry.id}: text_kind digest without a file",
+                "Name the file or write text_kind: none.",
+            )
 
 
 def _check_links(entry: CatalogEntry, known: set[str], name: str) -> Iterator[Finding]:
@@ -374,25 +447,53 @@ def _check_links(entry: CatalogEntry, known: set[str], name: str) -> Iterator[Fi
             if target == entry.id:
                 yield _error(name, entry.line, f"{entry.id}: {kind} names the entry itself", "Remove it.")
             elif target not in known:
-                yield _error(name, entry.line, f"{entry.id}: {kind} names {target}, which is not in the catalogue", "Add that entry or remove the relation.")
+                yield _error(
+                    name,
+                    entry.line,
+                    f"{entry.id}: {kind} names {target}, which is not in the catalogue",
+                    "Add that entry or remove the relation.",
+                )
     if entry.family and entry.family not in known:
-        yield _error(name, entry.line, f"{entry.id}: family {entry.family} is not in the catalogue", "Use the id of the main document.")
+        yield _error(
+            name,
+            entry.line,
+            f"{entry.id}: family {entry.family} is not in the catalogue",
+            "Use the id of the main document.",
+        )
 
 
 def _check_dates(entry: CatalogEntry, name: str, today: date) -> Iterator[Finding]:
     start, end, now = entry.effective_on, entry.expires_on, today.isoformat()
     if start and end and end < start:
         yield _error(name, entry.line, f"{entry.id}: expires {end} before it takes effect {start}", "Check both dates.")
-    for earlier, later in (("adopted_on", "promulgated_on"), ("promulgated_on", "effective_on"), ("adopted_on", "approved_on")):
+    for earlier, later in (
+        ("adopted_on", "promulgated_on"),
+        ("promulgated_on", "effective_on"),
+        ("adopted_on", "approved_on"),
+    ):
         first, second = getattr(entry, earlier), getattr(entry, later)
         if first and second and first[: len(second)] > second[: len(first)]:
-            yield _warning(name, entry.line, f"{entry.id}: {earlier} {first} is after {later} {second}", "Check both dates.")
+            yield _warning(
+                name, entry.line, f"{entry.id}: {earlier} {first} is after {later} {second}", "Check both dates."
+            )
     if end and len(end) == 10 and end < now and entry.status == "in_force":
-        yield _warning(name, entry.line, f"{entry.id}: 有效期 ended on {end} but the status is 现行有效", "Write 期满待核 until a renewal is found.")
+        yield _warning(
+            name,
+            entry.line,
+            f"{entry.id}: 有效期 ended on {end} but the status is 现行有效",
+            "Write 期满待核 until a renewal is found.",
+        )
     if start and len(start) == 10 and start > now and entry.status == "in_force":
-        yield _warning(name, entry.line, f"{entry.id}: takes effect on {start} but the status is 现行有效", "Write 尚未施行.")
+        yield _warning(
+            name, entry.line, f"{entry.id}: takes effect on {start} but the status is 现行有效", "Write 尚未施行."
+        )
     if start and end and entry.validity and (expected := expiry(start, entry.validity)) and expected != end:
-        yield _warning(name, entry.line, f"{entry.id}: {entry.validity} from {start} ends on {expected}, not {end}", "Check the dates.")
+        yield _warning(
+            name,
+            entry.line,
+            f"{entry.id}: {entry.validity} from {start} ends on {expected}, not {end}",
+            "Check the dates.",
+        )
 
 
 def expiry(effective_on: str, validity: str) -> str | None:
@@ -409,7 +510,9 @@ def expiry(effective_on: str, validity: str) -> str | None:
 
 def _without_unknown_relations(entry: CatalogEntry, known: set[str]) -> CatalogEntry:
     kept = {kind: tuple(i for i in ids if i in known and i != entry.id) for kind, ids in entry.relations.items()}
-    return replace(entry, relations={k: v for k, v in kept.items() if v}, family=entry.family if entry.family in known else None)
+    return replace(
+        entry, relations={k: v for k, v in kept.items() if v}, family=entry.family if entry.family in known else None
+    )
 
 
 def check_files(catalog: Catalog, corpus: Path) -> Iterator[Finding]:
@@ -417,9 +520,19 @@ def check_files(catalog: Catalog, corpus: Path) -> Iterator[Finding]:
     named = {entry.file for entry in catalog if entry.file}
     for entry in catalog:
         if entry.file and not (corpus / entry.file).is_file():
-            yield _error(CATALOG_NAME, entry.line, f"{entry.id}: {entry.file} is not in the corpus", "Add the file or write file: null.")
+            yield _error(
+                CATALOG_NAME,
+                entry.line,
+                f"{entry.id}: {entry.file} is not in the corpus",
+                "Add the file or write file: null.",
+            )
         if entry.file and not entry.file.startswith(f"{entry.level}/"):
-            yield _warning(CATALOG_NAME, entry.line, f"{entry.id}: level {entry.level} but file {entry.file}", "Move the file or correct the level.")
+            yield _warning(
+                CATALOG_NAME,
+                entry.line,
+                f"{entry.id}: level {entry.level} but file {entry.file}",
+                "Move the file or correct the level.",
+            )
     for path in sorted(corpus.glob("*/*.md")):
         name = path.relative_to(corpus).as_posix()
         if name.split("/")[0] in ("national", "guangdong", "shenzhen", "peers") and name not in named:
@@ -448,18 +561,38 @@ def apply_entry(meta: DocumentMeta, entry: CatalogEntry, catalog: Catalog = EMPT
     `text_kind` stays that of the file: the catalogue describes the document, not the copy at hand.
     """
     direct = (
-        "kind", "normative_force", "place", "issuers", "doc_no", "signed_on", "adopted_on", "approved_on", "promulgated_on",
-        "effective_on", "expires_on", "validity", "topics", "official_url", "unverified",
+        "kind",
+        "normative_force",
+        "place",
+        "issuers",
+        "doc_no",
+        "signed_on",
+        "adopted_on",
+        "approved_on",
+        "promulgated_on",
+        "effective_on",
+        "expires_on",
+        "validity",
+        "topics",
+        "official_url",
+        "unverified",
     )
     values = {key: getattr(entry, key) for key in direct if getattr(entry, key)}
     titles = {kind: tuple(t.title for i in ids if (t := catalog.get(i))) for kind, ids in entry.relations.items()}
     related = {
         "basis": (*titles.get("implements", ()), *titles.get("based_on", ())),
-        "amends": titles.get("amends", ()), "repeals": titles.get("replaces", ()),
+        "amends": titles.get("amends", ()),
+        "repeals": titles.get("replaces", ()),
     }
     values |= {key: value for key, value in related.items() if value}
     return replace(
-        meta, title=entry.title, level=entry.level, status=entry.status, aliases=entry.aliases, family=entry.family or entry.id, **values
+        meta,
+        title=entry.title,
+        level=entry.level,
+        status=entry.status,
+        aliases=entry.aliases,
+        family=entry.family or entry.id,
+        **values,
     )
 
 

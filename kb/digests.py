@@ -75,7 +75,9 @@ def outline(text: str) -> Outline:
             units[-1][3].append(line)
         else:
             units.append((*step, number, [line]))
-    return Outline(title, style, tuple(DigestUnit(k, lb, tuple(ls), n) for k, lb, n, ls in units if ls), tuple(headings), front)
+    return Outline(
+        title, style, tuple(DigestUnit(k, lb, tuple(ls), n) for k, lb, n, ls in units if ls), tuple(headings), front
+    )
 
 
 def _style(lines: Sequence[str]) -> str:
@@ -157,8 +159,12 @@ _REF = re.compile(
     rf"第\s*(?:{_N}|\d+)\s*(?:条(?:之{_N})*|款|项|目|章|节|编)(?:第(?:{_N}|\d+)[款项目])*|附件\s*\d+|前[两二三]?[条款项]|本条|本章"
 )
 _ORDINAL = re.compile(rf"第(?:{_N}|\d+)(?:届|次|号|批|期|位|方|代|产业|类|者)?")
-_DATE = re.compile(r"(\d{4}|[二〇○零一三四五六七八九]{4})\s*年\s*(\d{1,2}|[一二三四五六七八九十]{1,3})\s*月(?:\s*(\d{1,2}|[一二三四五六七八九十]{1,3})\s*日)?")
-_MONTH = re.compile(r"(\d{1,2}|[一二三四五六七八九十]{1,2})月(?:(\d{1,2}|[一二三四五六七八九十]{1,3})日|(?=底|末|初|中旬|上旬|下旬|份|前|以前))")
+_DATE = re.compile(
+    r"(\d{4}|[二〇○零一三四五六七八九]{4})\s*年\s*(\d{1,2}|[一二三四五六七八九十]{1,3})\s*月(?:\s*(\d{1,2}|[一二三四五六七八九十]{1,3})\s*日)?"
+)
+_MONTH = re.compile(
+    r"(\d{1,2}|[一二三四五六七八九十]{1,2})月(?:(\d{1,2}|[一二三四五六七八九十]{1,3})日|(?=底|末|初|中旬|上旬|下旬|份|前|以前))"
+)
 _PERCENT = re.compile(rf"百分之({_N})(?:点({_N}))?|(\d+(?:\.\d+)?)\s*[%％](?:\s*[—–~至到-]\s*(\d+(?:\.\d+)?)\s*[%％])?")
 _FRACTION = re.compile(rf"({_N}|\d+)分之({_N}|\d+)")
 _RANGE = re.compile(rf"({_NUM})\s*[—–~～至到-]\s*({_NUM})\s*({_UNITS})")
@@ -174,13 +180,21 @@ _REPEAT = re.compile(r"每(?:半年|季度|季|年度|年|月|周|日|\s*\d+\s*�
 _OPEN_TERMS = ("定期", "及时", "立即", "逐年", "按年度", "随时")
 _COUNTED = re.compile(r"\d(?:[类项种个条级]|方面)")  # 分两类: a digest that counts a list adds no fact
 _TIME_UNITS = {"工作日", "自然日", "小时", "分钟", "个月", "年", "日", "周"}
-_SAME_UNIT = {"个工作日": "工作日", "个自然日": "自然日", "天": "日", "年度": "年", "万元": "元", "亿元": "元", "类型": "类"}
+_SAME_UNIT = {
+    "个工作日": "工作日",
+    "个自然日": "自然日",
+    "天": "日",
+    "年度": "年",
+    "万元": "元",
+    "亿元": "元",
+    "类型": "类",
+}
 _SCALE = {"万": 10**4, "亿": 10**8, "万亿": 10**12, "千": 10**3, "百": 10**2}
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What must agree in one unit: amounts (with how often each occurs), references, frequencies, open terms, modality."""
+    """What must agree in one unit: amounts and how often each occurs, references, open terms, modality."""
 
     amounts: Counter[str]
     bounds: frozenset[tuple[str, str]]
@@ -190,7 +204,7 @@ class Facts:
 
 
 def facts(text: str) -> Facts:
-    """Facts of one unit. Numbers inside 《titles》 and document numbers 〔2025〕26号 belong to names and are left out."""
+    """Facts of one unit. Numbers in 《titles》 and document numbers 〔2025〕26号 are names and left out."""
     plain = re.sub(r"[（(]?\S{0,12}〔\d{4}〕\s*\d+\s*号[)）]?", "", _TITLE_MARKS.sub("《》", text))
     plain = re.sub(r"(?<=[\d一二三四五六七八九十])\s+(?=[\d个年月日万亿])|(?<=[年月第])\s+(?=\d)", "", plain)
     # the marks that open the unit, its 款-items and sub-items are numbering, not amounts
@@ -302,7 +316,11 @@ _MODALS = (
         r"(?<![必无勿])须(?!知)|需要?|(?<![相适反响供回感不顺效策照呼])应(?!用|急|届|答|链|变|激|景|力|声|运|商|税|收|付|得|性|有尽|试|聘|邀|诉)"
         r"|(?<![主重纲概简摘扼首紧次只提机还及不的])要(?!求|素|点|件|闻|害|么|约|领|道|义|旨|是|目|性|指标)|负责|有义务",
     ),
-    ("授权", r"可以|有权", r"(?<![不认许无尚方均皆宁许])可(?!信|控|靠|行|视|持|能|溯|追|读|再|复|见|操|贵|及|审|问|感)|允许|准许|方可"),
+    (
+        "授权",
+        r"可以|有权",
+        r"(?<![不认许无尚方均皆宁许])可(?!信|控|靠|行|视|持|能|溯|追|读|再|复|见|操|贵|及|审|问|感)|允许|准许|方可",
+    ),
     ("倡导", r"鼓励|支持|倡导|引导|探索|推动|推进", r"促进|加快|培育|提倡"),
 )
 
@@ -330,7 +348,9 @@ def compare(name: str, digest: str, full: str) -> list[Finding]:
     if theirs.style == "plain":
         return [*found, *_compare_unit(name, _whole(ours), _whole(theirs), facts(""), "plain")]
     if ours.style != theirs.style:
-        found.append(Finding("error", name, f"结构不同：摘编为 {ours.style}，全文为 {theirs.style}", "按全文的编号重排"))
+        found.append(
+            Finding("error", name, f"结构不同：摘编为 {ours.style}，全文为 {theirs.style}", "按全文的编号重排")
+        )
         return found
     mine = {unit.key: unit for unit in ours.units}
     official = {unit.key: unit for unit in theirs.units}
@@ -423,9 +443,23 @@ def _compare_bounds(where: str, a: Facts, b: Facts) -> list[Finding]:
         official = {bound for name, bound in b.bounds if name == amount}
         if mine != official:
             shown = "、".join(sorted(official)) or "无"
-            found.append(Finding("warning", where, f"“{amount}”的界限不同：全文 {shown}，摘编 {'、'.join(sorted(mine)) or '无'}", "核对以上/以内/超过"))
+            found.append(
+                Finding(
+                    "warning",
+                    where,
+                    f"“{amount}”的界限不同：全文 {shown}，摘编 {'、'.join(sorted(mine)) or '无'}",
+                    "核对以上/以内/超过",
+                )
+            )
         if amount.lstrip("0123456789.e+") in _TIME_UNITS and a.amounts[amount] < b.amounts[amount] - 1:
-            found.append(Finding("warning", where, f"“{amount}”全文 {b.amounts[amount]} 次，摘编 {a.amounts[amount]} 次", "核对是否漏了一处时限"))
+            found.append(
+                Finding(
+                    "warning",
+                    where,
+                    f"“{amount}”全文 {b.amounts[amount]} 次，摘编 {a.amounts[amount]} 次",
+                    "核对是否漏了一处时限",
+                )
+            )
     return found
 
 
@@ -437,7 +471,14 @@ def _compare_modality(where: str, a: Counter[str], b: Counter[str], style: str) 
                 severity = "warning" if name == "倡导" or style != "articles" else "error"
                 found.append(Finding(severity, where, f"模态“{name}”只见于{side}", "核对强度词"))
     if b["授权"] > a["授权"] > 0 and a["义务"] > b["义务"]:
-        found.append(Finding("warning", where, f"授权词 {b['授权']}→{a['授权']}、义务词 {b['义务']}→{a['义务']}", "核对“可”是否写成“应”"))
+        found.append(
+            Finding(
+                "warning",
+                where,
+                f"授权词 {b['授权']}→{a['授权']}、义务词 {b['义务']}→{a['义务']}",
+                "核对“可”是否写成“应”",
+            )
+        )
     return found
 
 
@@ -475,7 +516,9 @@ def windows(texts: Iterable[str], size: int = MIN_RUN) -> set[int]:
     return {hash(b[i : i + size]) for b in map(bare, texts) for i in range(len(b) - size + 1)}
 
 
-def copied_runs(digest: str, known: set[int], allowed: Sequence[str] = (), size: int = MIN_RUN) -> Iterator[tuple[int, str]]:
+def copied_runs(
+    digest: str, known: set[int], allowed: Sequence[str] = (), size: int = MIN_RUN
+) -> Iterator[tuple[int, str]]:
     """(line, run) for each maximal run of `size` or more characters that stands in the known texts.
 
     Headings (lines that start with #) are skipped. A run is excused only when a single allowed phrase contains it.

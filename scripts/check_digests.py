@@ -29,7 +29,9 @@ def allowed_phrases() -> list[str]:
 
 def digest_files(corpus: Path) -> list[Path]:
     """Digests by their front matter; fetched full texts and notes are not ours to check."""
-    return [p for p in sorted(corpus.glob("*/*.md")) if p.read_text(encoding="utf-8").startswith("---\ntext_kind: digest")]
+    return [
+        p for p in sorted(corpus.glob("*/*.md")) if p.read_text(encoding="utf-8").startswith("---\ntext_kind: digest")
+    ]
 
 
 def check(path: Path, shared: Path | None, known: set[int], allowed: list[str]) -> list[Finding]:
@@ -37,7 +39,10 @@ def check(path: Path, shared: Path | None, known: set[int], allowed: list[str]) 
     source = shared / path.parent.name / path.name if shared else None
     if source is None:
         return check_format(name, outline(text))
-    runs = [Finding("error", f"{name}:{n}", f"与原文连续相同 {len(run)} 字：{run[:60]}", "改写该句") for n, run in copied_runs(text, known, allowed)]
+    runs = [
+        Finding("error", f"{name}:{n}", f"与原文连续相同 {len(run)} 字：{run[:60]}", "改写该句")
+        for n, run in copied_runs(text, known, allowed)
+    ]
     if not source.exists():
         return [*check_format(name, outline(text)), *runs, Finding("error", name, "没有同名全文可比", "改文件名或删除")]
     return [*compare(name, text, source.read_text(encoding="utf-8")), *runs]
@@ -55,7 +60,11 @@ def main() -> int:
     if not files:
         print("no digests found", file=sys.stderr)
         return 2
-    texts = [p.read_text(encoding="utf-8", errors="replace") for p in sorted(args.shared.glob("*/*.md"))] if args.shared else []
+    texts = (
+        [p.read_text(encoding="utf-8", errors="replace") for p in sorted(args.shared.glob("*/*.md"))]
+        if args.shared
+        else []
+    )
     known = windows(texts)
     units, counts, bad = 0, Counter(), 0
     for path in files:
@@ -67,7 +76,8 @@ def main() -> int:
             print(f"{finding.severity}: {finding.where}: {finding.what}")
     print(
         f"{len(files)} digests: {len(files) - bad} without findings, {bad} with | {units} articles and points"
-        f" | {counts['error']} errors, {counts['warning']} warnings" + ("" if args.shared else " | format only (no --shared)")
+        f" | {counts['error']} errors, {counts['warning']} warnings"
+        + ("" if args.shared else " | format only (no --shared)")
     )
     return 1 if counts["error"] or (args.strict and counts["warning"]) else 0
 
