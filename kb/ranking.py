@@ -11,7 +11,7 @@ from importlib import resources
 
 FEATURES = (
     "fused", "lexical", "dense_rank", "dense", "coverage", "coverage_added", "heading", "level_match", "intent", "current",
-    "background", "in_cited", "short",
+    "background", "in_cited", "cited_and_said", "term", "opening", "short",
 )
 
 
@@ -20,7 +20,8 @@ class Candidate:
     """One provision found for a query, with everything its rank is explained by.
 
     `fused` is the RRF score times 60; `ranks` are 60 / (60 + rank) per ranking; `dense` is the cosine of the best
-    sentence; `coverage` is the share of the query's word weight found in the text.
+    sentence; `coverage` is the share of the query's word weight found in the text; `term` is how much of a glossary
+    entry's name the query says; `opening` marks a preamble.
     """
 
     seq: int
@@ -36,14 +37,18 @@ class Candidate:
     current: bool = True
     background: bool = False
     in_cited: bool = False
+    term: float = 0.0
+    opening: bool = False
     length: int = 0
+    level: str = ""
 
     def parts(self) -> dict[str, float]:
         """The features by name, as the model sees them."""
         values = (
             self.fused, self.ranks.get("lexical", 0.0), self.ranks.get("dense", 0.0), self.dense, self.coverage,
             self.coverage_added, self.heading, self.level_match, self.intent, float(self.current), float(self.background),
-            float(self.in_cited), float(self.length < 40),
+            float(self.in_cited), float(self.in_cited) * self.coverage, self.term, float(self.opening),
+            float(self.length < 40),
         )
         return dict(zip(FEATURES, (round(v, 4) for v in values), strict=True))
 

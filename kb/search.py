@@ -97,6 +97,12 @@ def search(
     return replace(result, query=query, took_ms=round((time.perf_counter() - started) * 1000, 1))
 
 
+def candidates(library: Library, query: str, filters: Filters | None = None) -> list[Candidate]:
+    """What the re-ranking sees for a query, best first: for training and for looking into a result."""
+    run = _Run(library, understand(query), filters or Filters(), DEPTH, Parts())
+    return run.ranked([])
+
+
 def allowed_documents(library: Library, filters: Filters) -> frozenset[int] | None:
     """Sequence numbers of the documents that satisfy the filters; None when there is no filter."""
     if filters == Filters() or filters == Filters(as_of=filters.as_of):
@@ -143,7 +149,7 @@ class _Run:
 
     def result(self) -> SearchResult:
         pins = self._pins()
-        ranked = self._ranked(pins)
+        ranked = self.ranked(pins)
         hits = self._hits(pins, ranked)
         problems = _unresolved(self.citations)
         if pins or not self._is_unanswered(ranked):
@@ -174,16 +180,17 @@ class _Run:
 
     # --- ranking
 
-    def _ranked(self, pins: Sequence[tuple[int, str, str]]) -> list[Candidate]:
-        text, docs = self.rest, allowed_documents(self.library, self._narrowed())
+    def ranked(self, pins: Sequence[tuple[int, str, str]]) -> list[Candidate]:
+        """Candidates beside the pinned ones, best first."""
+        docs = allowed_documents(self.library, self._narrowed())
         cited = [d for d in self._cited_documents() if not any(c.label and c.doc_id == d for c in self.citations)]
         source = self._counterpart_source()
-        if source:
-            text = f"{text} {source[1]}"
+        text = self.rest or (source[1] if source else "")
         if not _CJK_OR_WORD.search(text):
             return self._document_opening(cited, docs)
-        candidates = self._retrieve(text, docs)
-        inside = frozenset(self.library.document_seq(d) for d in cited) if cited and not source else frozenset()
+        candidates = self._retrieve(text, docs, source[1] if source else "")
+        comparing = bool(source) or "comparison" in self.query.intents
+        inside = frozenset(self.library.document_seq(d) for d in cited) if cited and not comparing else frozenset()
         if inside:
             known = {c.seq for c in candidates}
             candidates += [c for c in self._retrieve(text, inside if docs is None else inside & docs) if c.seq not in known]
@@ -191,7 +198,7 @@ class _Run:
         order = sorted(candidates, key=lambda c: (-self._score(c), c.seq))
         if source:
             order = [c for c in order if c.doc != source[0]]
-        return _current_first(_balanced(order, self.query) if "comparison" in self.query.intents else order)
+        return _current_first(_by_level_in_turn(order) if "comparison" in self.query.intents else order)
 
     def _score(self, candidate: Candidate) -> float:
         if not self.parts.rerank:
@@ -235,7 +242,8 @@ class _Run:
                     out.append(Candidate(provision_seq, seq, fused=1.0 / (1 + place), in_cited=True))
         return out
 
-    def _retrieve(self, text: str, docs: frozenset[int] | None) -> list[Candidate]:
+    def _retrieve(self, text: str, docs: frozenset[int] | None, source: str = "") -> list[Candidate]:
+        """Candidates for a text; `source` is the provision whose counterpart is wanted, searched by meaning as well."""
         added = " ".join(self.query.added_words) if self.parts.wording else ""
         rankings: dict[str, list[int]] = {}
         lexical_scores: dict[int, float] = {}
@@ -247,7 +255,7 @@ class _Run:
                 rankings["lexical_added"] = [s for s, _ in self.library.lexical.search(_terms(f"{text} {added}"), DEPTH, docs)]
         dense_scores: dict[int, float] = {}
         if self.parts.dense and self.library.encoder is not None and self.library.vectors is not None:
-            variants = {"dense": text} | ({"dense_added": f"{text} {added}"} if added else {})
+            variants = {"dense": text} | ({"dense_added": f"{text} {added}"} if added else {}) | ({"dense_source": source} if source else {})
             vectors = self.library.encoder.encode_queries(list(variants.values()))
             scores, rows = self.library.vectors.search(vectors, DEPTH * 4, docs)
             for name, values, chunk_seqs in zip(variants, scores, rows, strict=True):
@@ -286,6 +294,7 @@ class _Run:
                     heading=_coverage(idf, named), level_match=_level_match(info.meta.level, self.query.places),
                     intent=_intent_match(self.query, provision), current=_status(info, self.filters.as_of) not in NOT_IN_FORCE,
                     background=info.meta.normative_force == "参考" or "报告" in info.meta.title[-4:], length=len(provision.text),
+                    term=_term_match(self.query.text, provision), opening=provision.kind == "preamble", level=info.meta.level,
                 )
             )
         return out
@@ -329,7 +338,7 @@ class _Run:
         )
 
 
-_RRF_WEIGHTS = {"lexical": 1.0, "dense": 1.0, "lexical_added": 0.8, "dense_added": 0.8}
+_RRF_WEIGHTS = {"lexical": 1.0, "dense": 1.0, "lexical_added": 0.8, "dense_added": 0.8, "dense_source": 1.0}
 
 
 def citation_text(title: str, doc_no: str | None, address: str) -> str:
@@ -380,12 +389,22 @@ def _intent_match(query: Query, provision: Provision) -> float:
     return served / len(wanted)
 
 
-def _balanced(order: Sequence[Candidate], query: Query) -> list[Candidate]:
-    """For a comparison: the best of each place asked for, in turn."""
-    groups: dict[float, list[Candidate]] = {}
+def _term_match(query: str, provision: Provision) -> float:
+    """Share of a glossary entry's name (by character pairs) that the query says; 0 for other provisions."""
+    if provision.kind != "term":
+        return 0.0
+    pairs = set(segment.bigrams(provision.label))
+    return len(pairs & set(segment.bigrams(query))) / len(pairs) if pairs else 0.0
+
+
+def _by_level_in_turn(order: Sequence[Candidate]) -> list[Candidate]:
+    """For a comparison: the best of each level, then the second of each, and so on."""
+    place: dict[str, int] = {}
+    keyed = []
     for candidate in order:
-        groups.setdefault(candidate.level_match, []).append(candidate)
-    return [c for _, group in sorted(groups.items(), reverse=True) for c in group]
+        place[candidate.level] = place.get(candidate.level, 0) + 1
+        keyed.append((place[candidate.level], candidate))
+    return [candidate for _, candidate in sorted(keyed, key=lambda pair: (pair[0], -pair[1].level_match))]
 
 
 def _current_first(order: Sequence[Candidate]) -> list[Candidate]:
