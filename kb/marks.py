@@ -175,9 +175,7 @@ def chain(lines: Sequence[Line], candidates: Sequence[int]) -> list[Run]:
                 continue
             runs.append(Run(tuple(opens), tuple(gaps)))
             opens, gaps = [], []
-        elif number > last and strength(lines, i) >= 3 and _continues(lines, candidates, position) and not _expected_later(
-            lines, candidates, position, last
-        ):
+        elif number > last and _jump_holds(lines, candidates, position, last):
             gaps.append((last[0], number[0]))
         else:
             continue
@@ -201,13 +199,25 @@ def _better_later(lines, candidates, position, number) -> bool:
     return False
 
 
-def _continues(lines, candidates, position) -> bool:
-    """The next strong candidate has the next number."""
+def _continues(lines, candidates, position, steps: int = 1) -> bool:
+    """The next `steps` strong candidates have the next numbers."""
     number = lines[candidates[position]].number
     for j in candidates[position + 1 : position + _LOOK]:
         if strength(lines, j) >= 2:
-            return follows(lines[j].number, number)
+            if not follows(lines[j].number, number):
+                return False
+            number, steps = lines[j].number, steps - 1
+            if not steps:
+                return True
     return False
+
+
+def _jump_holds(lines, candidates, position, last) -> bool:
+    """A jump needs a separated mark and one successor, or an unseparated one and two successors."""
+    power = strength(lines, candidates[position])
+    if power < 2 or _expected_later(lines, candidates, position, last):
+        return False
+    return _continues(lines, candidates, position) if power >= 3 else _continues(lines, candidates, position, steps=2)
 
 
 def _expected_later(lines, candidates, position, last) -> bool:

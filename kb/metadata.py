@@ -1,24 +1,522 @@
-"""Text and file facts in, DocumentMeta out: title, kind, makers, numbers, dates, status."""
+"""Text and file facts in, DocumentMeta out: title, kind, makers, numbers, dates, validity, basis, status on a day.
+
+Everything comes from what the text states (题注, 令, 文号, signature, 附则) or from the file's front matter; what is not stated stays
+empty. A catalogue entry overrides what was extracted (`merge_meta`).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from calendar import monthrange
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import date
 
+from kb.cite import local_aliases
 from kb.models import DocumentMeta, Finding
+from kb.numerals import ANY_NUMERAL, to_int
+from kb.titles import DOC_NO, NOUNS, canonical_doc_no, is_draft_title
+
+_HEAD_CHARS = 4000
+_Y, _M, _D = r"((?:19|20|２０|１９)[\d０-９]{2})", r"([\d０-９]{1,2})", r"([\d０-９l]{1,2})"
+_DATE = re.compile(rf"{_Y}\s*年\s*{_M}\s*月\s*{_D}\s*日")
+_HAN_DATE = re.compile(r"([一二][〇○零O０一二三四五六七八九]{3})\s*年\s*([一二三四五六七八九十]{1,2})\s*月\s*([一二三四五六七八九十]{1,3})\s*日")
+_DATE_LINE = re.compile(rf"^[（(]?\s*(?:{_DATE.pattern}|{_HAN_DATE.pattern})\s*(?:印发|发布)?\s*[）)]?$")
+_CHROME = re.compile(r"(?:[_\-—|]\s*)?(?:中国政府网|首都之窗|[\u4e00-\u9fff]{2,16}(?:门户网站|政府网|网站|电子政务网)|中央网络安全和信息化委员会办公室|国务院部门文件|政策库|通知公告|其他文件)\s*$")
+_ENDED = re.compile(r"^[【\[（(]\s*(已失效|失效|已废止|废止|该文件已废止)\s*[】\])）]|[（(]\s*(?:该文件|本文件)?\s*(?:已)(废止|失效)\s*[）)]\s*$")
 
 
 def extract_metadata(
     text: str, *, path_level: str, front: Mapping[str, object] | None = None, file_name: str = ""
 ) -> tuple[DocumentMeta, list[Finding]]:
-    """First version: title from the first line, draft from the title."""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), file_name)
-    title = first.lstrip("# ").strip()
-    draft = "征求" in title and "稿" in title
-    text_kind = str((front or {}).get("text_kind") or "full")
-    number = re.search(r"[\u4e00-\u9fff]{2,10}〔\d{4}〕\d+号", text[:2000])
+    """Facts the text states. `front` (front matter of the file) wins where it has a field of the same name.
+
+    Returns:
+        (meta, findings): findings name facts that could not be read, such as a 施行 clause without a date.
+    """
+    lines = [line.strip(" \t　\u00a0#*") for line in text[:_HEAD_CHARS].split("\n")]
+    lines = [line for line in lines if line]
+    title, notice = _title(lines, file_name)
+    number = _doc_no(text, lines, title)
+    dates = _dates(text, lines, title)
+    kind = _kind(title, number, text, path_level)
+    validity = _validity(text)
+    expires = dates.get("expires_on") or (_expiry(dates.get("effective_on") or dates.get("signed_on"), validity) if validity else None)
+    draft = is_draft_title(title) or is_draft_title(file_name)
+    basis, repeals, amends = _basis(text), _repeals(text), _amends(title)
     meta = DocumentMeta(
-        title=title, level=path_level, status="draft" if draft else "in_force", text_kind=text_kind,
-        doc_no=number[0] if number else None,
+        title=title, level=path_level, kind=kind, normative_force=_force(kind, draft), place=_place(title, path_level),
+        issuers=_issuers(text, lines, title, kind, path_level), doc_no=number, signed_on=dates.get("signed_on"),
+        adopted_on=dates.get("adopted_on"), approved_on=dates.get("approved_on"), promulgated_on=dates.get("promulgated_on"),
+        effective_on=dates.get("effective_on"), expires_on=expires, validity=validity, basis=basis, amends=amends, repeals=repeals,
+        family=notice or _family(title), text_kind=str((front or {}).get("text_kind") or "full"),
     )
-    return meta, []
+    ended = _ENDED.search(lines[0]) if lines else None
+    meta = replace(meta, status=_status_code(meta, draft, ended))
+    meta = _with_front(meta, front or {})
+    findings = []
+    if re.search(r"自.{0,12}施行", text[-1500:]) and not meta.effective_on and not draft:
+        findings.append(Finding("info", "", "the text says when it takes effect, but no date could be computed", "Add effective_on to the catalogue."))
+    return meta, findings
+
+
+def _with_front(meta: DocumentMeta, front: Mapping[str, object]) -> DocumentMeta:
+    """Front matter of the same name as a field of DocumentMeta overrides it."""
+    known = {f.name: f for f in fields(DocumentMeta)}
+    changes: dict[str, object] = {}
+    for name, value in front.items():
+        if name in known and value not in (None, "", []) and name not in ("level",):
+            many = isinstance(getattr(meta, name), tuple)
+            changes[name] = tuple(str(v) for v in value) if many and isinstance(value, list) else (str(value),) if many else str(value)
+    return replace(meta, **changes)
+
+
+def merge_meta(extracted: DocumentMeta, entry: object | None) -> DocumentMeta:
+    """The catalogue's facts over the extracted ones, field by field; what the catalogue leaves empty stays as extracted.
+
+    `entry` is a `kb.catalog.CatalogEntry` (anything with the same attributes). Its `text_kind` and `level` do not replace those of
+    the file at hand; its aliases and the extracted ones are joined, and a title that differs is kept as an alias.
+    """
+    if entry is None:
+        return extracted
+    changes: dict[str, object] = {}
+    for field in fields(DocumentMeta):
+        value = getattr(entry, field.name, None)
+        if field.name not in ("text_kind", "level", "aliases", "title", "status") and value not in (None, "", ()):
+            changes[field.name] = value
+    title = getattr(entry, "title", "") or extracted.title
+    others = [extracted.title] if _key(extracted.title) != _key(title) else []
+    changes["aliases"] = tuple(dict.fromkeys([*getattr(entry, "aliases", ()), *extracted.aliases, *others]))
+    changes["title"] = title
+    status = getattr(entry, "status", "")
+    changes["status"] = status if status and status != "unverified" else extracted.status
+    relations = getattr(entry, "relations", {}) or {}
+    changes["amends"] = tuple(dict.fromkeys([*extracted.amends, *relations.get("amends", ())]))
+    return replace(extracted, **changes)
+
+
+def _key(text: str) -> str:
+    return "".join(c for c in text if c.isalnum())
+
+
+# --- status on a day -----------------------------------------------------------------------------------------------------
+
+
+def status_on(meta: DocumentMeta, day: date | str) -> str:
+    """Status of an instrument on a day: a code of `models.STATUS_NAMES`.
+
+    draft, repealed and lapsed are final. Before 施行 it is not_yet_effective; after a computed 有效期 it is expiry_unchecked until
+    someone confirms lapse or renewal; an amended text stays amended. A text whose status nobody knows and that states no date is unverified.
+    """
+    today = day.isoformat() if isinstance(day, date) else day
+    if meta.status in ("draft", "repealed", "lapsed"):
+        return meta.status
+    begins = meta.effective_on or ""
+    if begins and begins > today[: len(begins)]:
+        return "not_yet_effective"
+    if meta.expires_on and meta.expires_on < today[: len(meta.expires_on)]:
+        return "expiry_unchecked"
+    if meta.status in ("amended", "expiry_unchecked"):
+        return meta.status
+    known = begins or meta.promulgated_on or meta.signed_on or meta.adopted_on
+    return "in_force" if meta.status in ("in_force", "not_yet_effective") or known else meta.status
+
+
+def _status_code(meta: DocumentMeta, draft: bool, ended: re.Match[str] | None) -> str:
+    if draft:
+        return "draft"
+    if ended:
+        return "repealed" if "废止" in ended[0] else "lapsed"
+    known = meta.effective_on or meta.promulgated_on or meta.signed_on or meta.adopted_on
+    return status_on(replace(meta, status="in_force"), date.today()) if known else "unverified"
+
+
+# --- title ---------------------------------------------------------------------------------------------------------------
+
+_ABOUT_BRINGING = re.compile(r"^(.*?)关于(?:印发|发布|公布)\s*[《〈](.+?)[》〉]\s*的(?:通知|公告|通告)$")
+_ABOUT_BRINGING_BARE = re.compile(r"^(.*?)关于(?:印发|发布)(.+?)的(?:通知|公告)$")
+
+
+def _title(lines: Sequence[str], file_name: str) -> tuple[str, str | None]:
+    """(title of the instrument, title of the notice that brings it or None)."""
+    if not lines:
+        return file_name, None
+    first = _strip_chrome(lines[0])
+    if len(first) < 4 or not re.search(r"[\u4e00-\u9fff]", first):
+        first = _strip_chrome(file_name) or first
+    joined = _joined(lines)
+    title = joined or first
+    match = _ABOUT_BRINGING.match(title) or _ABOUT_BRINGING_BARE.match(title)
+    if match:
+        inner = match[2].strip()
+        below = [_key(line) for line in lines[1:60]]
+        if any(_key(inner) == line or line.startswith(_key(inner)) and len(line) < len(_key(inner)) + 24 for line in below):
+            return inner, title
+        return title, None
+    for line in lines[1:6]:
+        bringing = _ABOUT_BRINGING.match(line) or _ABOUT_BRINGING_BARE.match(line)
+        if bringing and _key(bringing[2]) in _key(title) + _key(bringing[2])[:0]:
+            return title, line
+    return title, None
+
+
+def _strip_chrome(line: str) -> str:
+    line = re.sub(r"^[\u200b\s]+|[\u200b]+", "", line)
+    line = _ENDED.sub("", line).strip()
+    previous = None
+    while previous != line:
+        previous, line = line, _CHROME.sub("", line).strip(" _-|")
+    return re.sub(r"[（(]\s*(?:全文|正文|原文)\s*[）)]$", "", line).strip()
+
+
+def _joined(lines: Sequence[str]) -> str:
+    """A title broken over two or three lines, joined; "" when the first line is whole."""
+    first = _strip_chrome(lines[0])
+    if first.endswith(NOUNS) or re.search(r"[）)》”]$", first) and re.sub(r"[（(][^（）()]*[）)]$", "", first).endswith(NOUNS):
+        return ""
+    text = first
+    for line in lines[1:3]:
+        if len(line) > 45 or re.search(r"[。；：，]", line) or re.search(r"\d{4}年|第.{1,6}[号条章]", line):
+            return ""
+        separator = " " if text.endswith(("委", "部", "局", "办公室", "市场化价值化")) or "关于完善" in text[:4] else ""
+        text += separator + line
+        if line.endswith(NOUNS) or re.search(r"[）)]$", line):
+            return text if "关于" in text or text.startswith(("中华", "广东", "深圳")) else ""
+    return ""
+
+
+# --- numbers, makers, kind -----------------------------------------------------------------------------------------------
+
+_ORDER_LINE = re.compile(rf"^(.{{2,60}}?)令$|^(.{{2,60}}?)令\s*[（(]?\s*(?:\d{{4}}年?\s*)?第\s*({ANY_NUMERAL})\s*号[）)]?$")
+_ORDER_NUMBER = re.compile(rf"^[（(]?\s*(?:\d{{4}}年\s*)?第\s*({ANY_NUMERAL})\s*号\s*[）)]?$")
+_ORDER_IN_HISTORY = re.compile(rf"((?:中华人民共和国)?[\u4e00-\u9fff]{{2,24}}?)令第\s*({ANY_NUMERAL})\s*号\s*(?:公布|发布|修订|修改)?")
+_NOTICE_LINE = re.compile(rf"^(.{{4,40}}?公告)$|^(.{{4,40}}?公告)\s*[（(]?.{{0,6}}?第?\s*({ANY_NUMERAL})\s*号[）)]?$")
+
+
+def _doc_no(text: str, lines: Sequence[str], title: str) -> str | None:
+    """文号, 令号 or 公告号 of the instrument itself: from its own line near the top, never from a citation."""
+    for i, line in enumerate(lines[:40]):
+        match = DOC_NO.fullmatch(line.strip("（）() "))
+        if match:
+            return canonical_doc_no(*match.groups())
+        if order := _ORDER_LINE.match(line):
+            maker = re.sub(r"[\s　]+", "", order[1] or order[2])
+            number = order[3] or (_ORDER_NUMBER.match(lines[i + 1]) or [None, None])[1] if i + 1 < len(lines) else order[3]
+            if number:
+                return f"{maker}令第{to_int(number)}号"
+        if notice := _NOTICE_LINE.match(line):
+            maker = notice[1] or notice[2]
+            number = notice[3] or (_ORDER_NUMBER.match(lines[i + 1]) or [None, None])[1] if i + 1 < len(lines) else notice[3]
+            if number:
+                return f"{maker}第{number}号"
+        if re.match(r"^第[一1]条", line):
+            break
+    history = _history(lines)
+    orders = _ORDER_IN_HISTORY.findall(history)
+    if orders:
+        maker, number = orders[-1]
+        maker = re.sub(r"^.*日", "", maker)
+        return f"{maker.removeprefix('中华人民共和国')}令第{to_int(number)}号"
+    return None
+
+
+_LEGISLATURE = re.compile(r"((?:第[\u4e00-\u9fff]{1,4}届)?全国人民代表大会(?:常务委员会)?|[\u4e00-\u9fff]{2,9}?(?:第[\u4e00-\u9fff]{1,4}届)?人民代表大会(?:常务委员会)?)")
+
+
+def _issuers(text: str, lines: Sequence[str], title: str, kind: str, level: str) -> tuple[str, ...]:
+    """Makers, lead first: from the signature, the decree, the 题注, or the makers the title begins with."""
+    history = _history(lines)
+    if kind in ("法律", "地方性法规", "经济特区法规"):
+        found = [re.sub(r"第[\u4e00-\u9fff]{1,5}届", "", m) for m in _LEGISLATURE.findall(re.sub(r"\d+年\d+月\d+日", " ", history))]
+        return (_full_congress(found[0], title),) if found else ()
+    if kind == "行政法规":
+        return ("国务院",)
+    about = re.match(r"^((?:[\u4e00-\u9fff]{2,14}[\s、　]*){1,6}?)(?:等.{0,4}部门)?关于", title)
+    signed = _signature(lines, text)
+    if signed:
+        return signed
+    order = next((m for m in (_ORDER_LINE.match(line) for line in lines[:12]) if m), None)
+    if order:
+        return tuple(_split_makers(order[1] or order[2]))
+    if about and not title.startswith("关于"):
+        return tuple(_split_makers(about[1]))
+    statement = re.search(r"《[^》]+》已[经由]?于?\d{4}年\d+月\d+日([\u4e00-\u9fff]{2,20}?)\d{4}年第\d+次", text[:_HEAD_CHARS])
+    if statement:
+        return (statement[1],)
+    review = re.search(r"日\s*([\u4e00-\u9fff]{4,20}?)\d{4}年第\d+次", history)
+    return (review[1],) if review else ()
+
+
+def _full_congress(name: str, title: str) -> str:
+    """省十四届人大常委会 in 题注 of 甘肃省数据条例 is 甘肃省人民代表大会常务委员会."""
+    if name.startswith("人民代表大会"):
+        place = re.match(r"^(.{2,4}?(?:省|市|自治区))", title)
+        return (place[1] if place else "") + name
+    return name
+
+
+def _split_makers(text: str) -> list[str]:
+    return [part for part in re.split(r"[\s、　]+", text.strip()) if len(part) >= 2]
+
+
+_OFFICE = re.compile(r"^(?:[\u4e00-\u9fff]{2,24}(?:局|部|委|办|办公室|办公厅|政府|院|厅|署|委员会|银行|总局|管委会|中心)|中共[\u4e00-\u9fff]{2,20}(?:部|委|办公厅|办公室)|国家标准委|公安部|财政部|中国证监会)$")
+
+
+def _signature(lines: Sequence[str], text: str) -> tuple[str, ...]:
+    """Office lines right above a date line, in the head (a notice) or at the end of the text."""
+    tail = [line.strip(" \t　\u00a0") for line in text[-1500:].split("\n")]
+    for block in (lines, [line for line in tail if line]):
+        for i, line in enumerate(block):
+            if not _DATE_LINE.match(line) or line[0] in "（(":
+                continue
+            names: list[str] = []
+            for above in reversed(block[max(0, i - 25) : i]):
+                parts = [p for p in re.split(r"[\s　]+", re.sub(r"(?:主任|部长|局长|行长|署长)[\s　]*[\u4e00-\u9fff]{2,4}$", "", above)) if p]
+                if not parts or not all(_OFFICE.match(p) for p in parts):
+                    break
+                names = parts + names
+            if names:
+                return tuple(dict.fromkeys(names))
+    return ()
+
+
+_KINDS = (
+    ("标准", re.compile(r"^(?:GB|DB|YD|GA|JR|T/)|国家标准$|地方标准$")),
+    ("工作报告", re.compile(r"年度报告|工作报告|情况报告|报告$")),
+    ("名词解释", re.compile(r"名词解释")),
+    ("解读", re.compile(r"解读|一图读懂|答记者问")),
+)
+
+
+def _kind(title: str, number: str | None, text: str, level: str) -> str:
+    """Kind by maker, number and promulgation line first, title words last (domain.md 1.1)."""
+    for kind, pattern in _KINDS:
+        if pattern.search(title):
+            return kind
+    bare = re.sub(r"[（(][^（）()]*[）)]\s*$", "", title).strip()
+    bare = re.sub(r"[（(][^（）()]*[）)]\s*$", "", bare).strip()
+    head = text[:_HEAD_CHARS]
+    order = number or ""
+    if "经济特区" in bare and bare.endswith(("条例", "规定", "办法", "决定")) and bare.endswith("条例"):
+        return "经济特区法规"
+    if re.search(r"(?:法|法典)$", bare) and not bare.endswith("办法") or "主席令" in order or re.search(r"^全国人民代表大会.*决定$", bare):
+        return "法律"
+    if "国务院令" in order or bare.endswith("条例") and level == "national" or re.match(r"^国务院关于.*规定$", bare):
+        return "行政法规"
+    if bare.endswith("条例"):
+        return "地方性法规"
+    if re.search(r"(?:省|市|州|自治区|府)(?:人民政府)?令", order):
+        return "地方政府规章"
+    if "令第" in order or (level == "national" and re.search(r"(?:办法|规定)$", bare) and re.search(r"务会议?(?:会议)?审议通过|令\s*\n?第", head)):
+        return "部门规章"
+    if re.match(r"^(?:中共|.{2,6}省委|.{2,6}市委)", bare):
+        return "党政联合文件"
+    if re.search(r"(?:计划|方案|要点|规划|纲要|指引|措施|指导意见|实施意见|意见|布局规划)$", bare):
+        return "行动计划" if re.search(r"(?:计划|方案|要点|规划|纲要)$", bare) else "政策文件" if not re.search(r"指引$", bare) else "规范性文件"
+    if re.search(r"(?:办法|规定|规范|细则|规程|指南|通知|公告|规则)$", bare):
+        return "规范性文件"
+    return ""
+
+
+def _force(kind: str, draft: bool) -> str:
+    """法律规范, 规范性文件, 政策部署, 标准 or 参考. A draft is only reference."""
+    if draft or kind in ("工作报告", "解读", "名词解释"):
+        return "参考"
+    if kind in ("法律", "行政法规", "部门规章", "地方性法规", "经济特区法规", "地方政府规章"):
+        return "法律规范"
+    return {"标准": "标准", "规范性文件": "规范性文件", "行动计划": "政策部署", "政策文件": "政策部署", "党政联合文件": "政策部署"}.get(kind, "")
+
+
+def _place(title: str, level: str) -> str:
+    if level == "national":
+        return "全国"
+    match = re.search(r"([\u4e00-\u9fff]{2,4}?)(?:经济特区|省|市|自治区)", title)
+    return match[0].replace("经济特区", "") if match else ""
+
+
+# --- dates ---------------------------------------------------------------------------------------------------------------
+
+
+def _iso(match: re.Match[str]) -> str:
+    groups = [g for g in match.groups() if g]
+    year, month, day = groups[:3]
+    table = str.maketrans("０１２３４５６７８９lO○", "012345678910〇"[:10] + "100")
+    if year[0] in "一二":
+        return f"{to_int(year.replace('O', '〇').replace('０', '〇')):04d}-{to_int(month):02d}-{to_int(day):02d}"
+    return f"{int(year.translate(table)):04d}-{int(month.translate(table)):02d}-{int(day.translate(table)):02d}"
+
+
+def find_dates(text: str) -> list[str]:
+    """Full dates of a text as ISO text, in order; full-width digits, l for 1 and Chinese numerals are read."""
+    found = [(m.start(), m) for m in _DATE.finditer(text)] + [(m.start(), m) for m in _HAN_DATE.finditer(text)]
+    out = []
+    for _, match in sorted(found, key=lambda row: row[0]):
+        try:
+            value = _iso(match)
+            date.fromisoformat(value)
+        except ValueError:
+            continue
+        out.append(value)
+    return out
+
+
+def _history(lines: Sequence[str]) -> str:
+    """题注: the lines below the title that say who passed, approved, promulgated and changed the text, joined."""
+    taken: list[str] = []
+    for line in lines[1:14]:
+        if re.match(r"^第[一1]\s*[章条编]|^目\s*录|^一、", line):
+            break
+        if re.search(r"\d{4}\s*年.{0,6}\d.{0,4}月|通过|批准|公布|修[正订]|施行|公告|令", line) and len(line) < 600:
+            taken.append(line)
+    return "".join(taken)
+
+
+_EVENT = re.compile(rf"{_DATE.pattern}(?P<body>[^。；]{{0,90}}?)(?P<verb>通过|批准|公布|发布|施行|修正|修订)")
+
+
+def _dates(text: str, lines: Sequence[str], title: str) -> dict[str, str]:
+    """adopted, approved, promulgated, signed, effective, expires: as far as the text states them."""
+    found: dict[str, str] = {}
+    history = _history(lines)
+    for match in _EVENT.finditer(history):
+        when = _safe_iso(match)
+        if not when:
+            continue
+        verb = match["verb"]
+        if verb == "通过":
+            found.setdefault("adopted_on", when)
+        elif verb == "批准":
+            found.setdefault("approved_on", when)
+        elif verb in ("公布", "发布"):
+            found.setdefault("promulgated_on", when)
+        elif verb == "施行" and re.fullmatch(r"\s*起?", match["body"]):
+            found["effective_on"] = when
+        elif verb in ("修订",) and "令" in match["body"]:
+            found["promulgated_on"] = when
+    decree = re.search(rf"《[^《》]{{4,80}}》已(?:[经由]|于).{{0,10}}?{_DATE.pattern}.{{0,60}}?通过", text[:_HEAD_CHARS]) or re.search(
+        rf"《[^《》]{{4,80}}》已[经由].{{4,60}}?于{_DATE.pattern}通过", text[:_HEAD_CHARS]
+    )
+    if decree and (when := _safe_iso(decree)):
+        found.setdefault("adopted_on", when)
+    if signed := _signed_on(text, lines):
+        found["signed_on"] = signed
+        if re.search(r"令|公告", "".join(lines[:4])) or "现予公布" in text[:_HEAD_CHARS]:
+            found.setdefault("promulgated_on", signed)
+    if effective := _effective_on(text, found, title):
+        found["effective_on"] = effective
+    expires = re.search(rf"有效期(?:限)?(?:截?至|到){_DATE.pattern}|实施至{_DATE.pattern}", text)
+    if expires and (when := _safe_iso(expires)):
+        found["expires_on"] = when
+    return found
+
+
+def _safe_iso(match: re.Match[str]) -> str:
+    dates = find_dates(match[0])
+    return dates[0] if dates else ""
+
+
+def _signed_on(text: str, lines: Sequence[str]) -> str:
+    """成文日期: a date line of the head (a decree, a notice, a date in brackets under the title), else the last one of the text."""
+    head = []
+    for line in lines[1:60]:
+        if re.match(r"^第[一1]条", line):
+            break
+        if _DATE_LINE.match(line):
+            head.append(line)
+    tail = [line.strip(" \t　\u00a0") for line in text[-1200:].split("\n")]
+    for line in head + [line for line in reversed(tail) if line and _DATE_LINE.match(line)]:
+        if dates := find_dates(line):
+            return dates[0]
+    return ""
+
+
+_SELF = r"(?:本|《[^《》]{2,60}》)(?:法|条例|办法|规定|规范|细则|规程|指引|实施指引|通知|意见|方案|措施|决定|规则|规划|计划|实施细则|实施办法|暂行办法)?"
+_IN_FORCE = re.compile(rf"自{_DATE.pattern}\s*起(?:正式)?(?:施行|实施|执行|生效)")
+_ON_ISSUE = re.compile(r"自(公布|发布|印发|签发)之日(?:起)?(?:施行|实施|执行|生效)")
+_DAYS_AFTER = re.compile(rf"自(公布|发布|印发)之日起({ANY_NUMERAL})日后(?:施行|实施)")
+
+
+def _effective_on(text: str, found: Mapping[str, str], title: str) -> str:
+    """施行 date of the text itself: its last 施行 clause, or the decree that promulgates it."""
+    clauses = [(m.start(), m) for m in _IN_FORCE.finditer(text)] + [(m.start(), m) for m in _ON_ISSUE.finditer(text)]
+    for start, match in sorted(clauses, key=lambda row: -row[0]):
+        sentence = re.split(r"[。\n]", text[max(0, start - 160) : start])[-1]
+        if re.search(r"原《|前述|第.{1,5}条", sentence) and not re.search(_SELF, sentence):
+            continue
+        if match.re is _IN_FORCE:
+            return _safe_iso(match)
+        return found.get("promulgated_on") or found.get("signed_on") or found.get("approved_on") or found.get("adopted_on") or found.get("effective_on", "")
+    return found.get("effective_on", "")
+
+
+_VALID = re.compile(rf"有效期(?:限)?(?:为|暂定|暂定为)?\s*({ANY_NUMERAL})\s*(个月|年)|试行(?:期限?)?(?:为)?\s*({ANY_NUMERAL})\s*(个月|年)")
+
+
+def _validity(text: str) -> str | None:
+    """有效期5年 as stated in the closing clauses: "5年", "18个月"."""
+    for match in reversed(list(_VALID.finditer(text))):
+        sentence = re.split(r"[。\n]", text[: match.start()])[-1] + match[0]
+        if re.search(r"本(?:办法|规定|规范|细则|规程|措施|通知|方案|意见|指引|实施|文件|条例|操作)|施行|实施|印发|发布", sentence):
+            value, unit = (match[1], match[2]) if match[1] else (match[3], match[4])
+            if 1 <= to_int(value) <= 60:
+                return f"{to_int(value)}{unit}"
+    return None
+
+
+def _expiry(start: str | None, validity: str) -> str | None:
+    """Last day in force: 2025-03-01 and 5年 -> 2030-02-28 (届满日 is the day before the anniversary)."""
+    if not start or len(start) < 10:
+        return None
+    begin = date.fromisoformat(start)
+    count = int(re.match(r"\d+", validity)[0])
+    months = count * 12 if validity.endswith("年") and not validity.endswith("个月") else count
+    index = begin.year * 12 + begin.month - 1 + months
+    year, month = divmod(index, 12)
+    anniversary = date(year, month + 1, min(begin.day, monthrange(year, month + 1)[1]))
+    return date.fromordinal(anniversary.toordinal() - 1).isoformat() if anniversary.day == begin.day else anniversary.isoformat()
+
+
+# --- relations -----------------------------------------------------------------------------------------------------------
+
+_BASIS = re.compile(r"(?:根据|依据|按照|依照|为了?贯彻|为了?落实|贯彻落实|贯彻|落实)((?:[^《》。]{0,24}《[^《》]+(?:〈[^〈〉]+〉[^《》]*)?》[、，和及]?)+)")
+
+
+def _basis(text: str) -> tuple[str, ...]:
+    """Instruments named as basis in the first article or the preamble, in order."""
+    first = re.search(r"第[一1]条[\s\S]{0,1200}?(?=\n\s*第[二2]条|$)", text[:12000])
+    clause = first[0] if first else text[:_HEAD_CHARS]
+    names: list[str] = []
+    for match in _BASIS.finditer(clause):
+        names += re.findall(r"《([^《》]+(?:〈[^〈〉]+〉[^《》]*)?)》", match[1])
+    return tuple(dict.fromkeys(name for name in names if len(name) > 2))
+
+
+def _repeals(text: str) -> tuple[str, ...]:
+    """Instruments a text ends: …《A》《B》同时废止, 即行废止, 予以废止."""
+    names: list[str] = []
+    for match in re.finditer(r"((?:[^《》。]{0,60}《[^《》]+》[^《》。]{0,60})+?)(?:同时|即行|予以|相应)?(?:废止|停止执行|不再执行)", text[-3000:]):
+        names += re.findall(r"《([^《》]+)》", match[1])
+    return tuple(dict.fromkeys(names))
+
+
+def _amends(title: str) -> tuple[str, ...]:
+    match = re.search(r"关于修[改订](?:部分)?[《〈]([^《》〈〉]+)[》〉](?:等.{0,8})?的决定", title)
+    return (match[1],) if match else ()
+
+
+def _family(title: str) -> str | None:
+    """Title of the group: a draft belongs to its final text."""
+    base = re.sub(r"[（(][^（）()]*(?:征求|草案|送审)[^（）()]*[）)]", "", title).strip()
+    return base if base != title else None
+
+
+def family_key(meta: DocumentMeta) -> str:
+    """Key shared by draft and final, notice and attachment: the bare title without draft marks and 印发."""
+    base = _family(meta.title) or meta.title
+    bringing = _ABOUT_BRINGING.match(base) or _ABOUT_BRINGING_BARE.match(base)
+    return _key(bringing[2] if bringing else base)
+
+
+def short_names(text: str) -> dict[str, str]:
+    """Short names the text gives to other instruments (以下简称), for aliases of the catalogue."""
+    return local_aliases(text)

@@ -165,7 +165,6 @@ def statute(scope: Scope, opens: Sequence[int]) -> Parsed:
     edges = sorted({*opens, *heads})
     front_stop = min([i for i in edges], default=scope.stop)
     front(scope, front_stop, out)
-    _stray_front(scope, front_stop, opens[0], heads, out)
     stop_all = signature_start(scope, opens[-1], scope.stop)
     for i in range(stop_all, scope.stop):
         if scope.lines[i].level != "blank":
@@ -177,6 +176,7 @@ def statute(scope: Scope, opens: Sequence[int]) -> Parsed:
             _enter(path, heads[i][0])
             out.headings.append(heads[i][0])
             path[heads[i][0].level] = heads[i][1]
+            _add(out, _under_heading(scope, i, stop, out))
             continue
         line = scope.lines[i]
         provision = scope.make(
@@ -267,27 +267,16 @@ def _bare_headings(scope: Scope, opens: Sequence[int], marks: Sequence[int]) -> 
     return found if marks else []
 
 
-def _stray_front(scope: Scope, start: int, stop: int, heads, out: Parsed) -> None:
-    """Text between a heading and the first article (a lost article, a note): kept as a preamble."""
-    rest = [
-        i for i in range(start, stop)
-        if i not in heads and scope.lines[i].level not in ("blank", "contents") and out.roles.get(i) is None
-    ]
-    for i in range(start, stop):
+def _under_heading(scope: Scope, heading: int, stop: int, out: Parsed) -> Provision | None:
+    """Text between a heading and the next article or heading (an article that was not recognised, a note)."""
+    rest = [i for i in range(heading + 1, stop) if scope.lines[i].level not in ("blank", "contents") and i not in out.roles]
+    for i in range(heading + 1, stop):
         if scope.lines[i].level == "contents":
             out.roles[i] = "contents"
     if not rest:
-        return
-    runs: list[list[int]] = []
-    for i in rest:
-        if runs and not any(j in heads for j in range(runs[-1][-1], i)):
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    for k, run in enumerate(runs, 1):
-        provision = scope.make("preamble", (0, 50 + k), f"章前文字{k}", (), run[0], run[-1] + 1)
-        if provision:
-            out.provisions.append(provision)
+        return None
+    number = 1 + sum(1 for p in out.provisions if p.number[:1] == (0,) and p.label.startswith("章首文字"))
+    return scope.make("preamble", (0, 50 + number), f"章首文字{number}", (), rest[0], rest[-1] + 1)
 
 
 # --- outlines ------------------------------------------------------------------------------------------------------------
