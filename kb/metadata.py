@@ -492,10 +492,12 @@ def _basis(text: str) -> tuple[str, ...]:
 
 
 def _repeals(text: str) -> tuple[str, ...]:
-    """Instruments a text ends: …《A》《B》同时废止, 即行废止, 予以废止."""
+    """Instruments a text ends: 《A》《B》同时废止, 即行废止, 予以废止."""
     names: list[str] = []
-    for match in re.finditer(r"((?:[^《》。]{0,60}《[^《》]+》[^《》。]{0,60})+?)(?:同时|即行|予以|相应)?(?:废止|停止执行|不再执行)", text[-3000:]):
-        names += re.findall(r"《([^《》]+)》", match[1])
+    for sentence in re.split(r"[。\n]", text[-3000:]):
+        ended = re.search(r"(?:同时|即行|予以|相应)废止|停止执行|不再执行", sentence)
+        if ended:
+            names += re.findall(r"《([^《》]+)》", sentence[: ended.start()])
     return tuple(dict.fromkeys(names))
 
 
