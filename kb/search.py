@@ -292,12 +292,17 @@ class _Run:
                     ranks={name: 60 / (60 + place[seq]) for name, place in places.items() if seq in place},
                     dense=dense_scores.get(seq, 0.0), coverage=_coverage(idf, found), coverage_added=_coverage(idf_added, found),
                     heading=_coverage(idf, named), level_match=_level_match(info.meta.level, self.query.places),
-                    intent=_intent_match(self.query, provision), current=_status(info, self.filters.as_of) not in NOT_IN_FORCE,
+                    intent=_intent_match(self.query, provision), current=self._counts_as_current(info),
                     background=info.meta.normative_force == "参考" or "报告" in info.meta.title[-4:], length=len(provision.text),
                     term=_term_match(self.query.text, provision), opening=provision.kind == "preamble", level=info.meta.level,
                 )
             )
         return out
+
+    def _counts_as_current(self, info: DocumentInfo) -> bool:
+        """In force on the day asked about; for a question about drafts, the drafts."""
+        status = _status(info, self.filters.as_of)
+        return (status == "draft") if "draft" in self.query.intents else status not in NOT_IN_FORCE
 
     def _is_unanswered(self, ranked: Sequence[Candidate]) -> bool:
         """Nothing held answers the query: the best candidates neither mean nor say what was asked."""

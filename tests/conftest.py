@@ -26,3 +26,16 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def shared_corpus(shared: Path) -> Path:
     return shared / "corpus"
+
+
+@pytest.fixture(scope="session")
+def lexical_library(shared_corpus: Path, tmp_path_factory):
+    """The reference texts indexed without vectors: seconds to build, enough for words, filters and citations."""
+    from kb.index import Library, build
+    from kb.settings import load_settings
+
+    settings = load_settings(
+        {"corpus": shared_corpus, "index": tmp_path_factory.mktemp("index"), "encoder": "none"}, env={}
+    )
+    build(settings)
+    return Library(settings)

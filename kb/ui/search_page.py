@@ -14,7 +14,7 @@ from kb.ui.markup import document_badges, escape, with_marks, word_spans
 READING_NAMES = {"place": "层级", "since": "起始", "until": "截止", "intent": "意图", "wording": "规范用语", "number": "数字写法"}
 INTENT_NAMES = {
     "definition": "查定义", "amount": "查期限数量", "liability": "查责任", "responsibility": "查职责",
-    "comparison": "作对照", "counterpart": "找对应条文",
+    "comparison": "作对照", "counterpart": "找对应条文", "draft": "找征求意见稿",
 }
 EXAMPLES = ("个保法第三十八条第一款", "发改数据规 2025 26号", "重要数据风险评估多久做一次", "公共数据授权运营的收益怎么分配")
 

@@ -1,0 +1,62 @@
+"""What is read out of a query, and that every reading can be switched off."""
+
+from __future__ import annotations
+
+import pytest
+
+from kb.query import MAX_QUERY_CHARS, everyday_table, understand
+
+
+@pytest.mark.parametrize(
+    ("query", "level"),
+    [("深圳有没有数据开放的规定", "shenzhen"), ("广东对公共数据怎么管", "guangdong"), ("国家层面怎么规定", "national")],
+)
+def test_places_in_words_are_levels(query, level):
+    assert understand(query).places == (level,)
+
+
+def test_a_year_with_since_is_a_date():
+    assert understand("2024年以来的数据跨境文件").of("since")[0].means == ("2024-01-01",)
+
+
+def test_a_plain_year_is_no_date():
+    assert not understand("2025年产业规模目标").of("since")
+
+
+@pytest.mark.parametrize(
+    ("query", "intent"),
+    [
+        ("数据商是什么", "definition"), ("日志留存多久", "amount"), ("泄露个人信息罚多少", "liability"),
+        ("争议由谁裁决", "responsibility"), ("国家规定与深圳条例对照", "comparison"),
+    ],
+)
+def test_intent_is_read_from_the_question(query, intent):
+    assert intent in understand(query).intents
+
+
+def test_everyday_words_add_statutory_wording():
+    assert "人脸识别" in understand("门禁刷脸合规吗").added_words
+
+
+def test_wording_that_is_already_there_is_not_added():
+    assert "人脸识别" not in understand("人脸识别就是刷脸").added_words
+
+
+@pytest.mark.parametrize(("said", "other"), [("一千万人", "1000万"), ("1000万人", "一千万"), ("14周岁", "十四")])
+def test_numbers_are_also_searched_in_their_other_writing(said, other):
+    assert other in understand(f"处理{said}信息").added_words
+
+
+def test_a_reading_can_be_switched_off():
+    query = "深圳刷脸"
+    keys = {r.key for r in understand(query).readings}
+    assert understand(query, ignore=keys).readings == ()
+
+
+def test_long_queries_are_shortened_not_refused():
+    assert len(understand("数据" * 9000).text) == MAX_QUERY_CHARS
+
+
+def test_no_everyday_word_stands_in_two_rows():
+    said = [s for says, _ in everyday_table() for s in says]
+    assert len(said) == len(set(said)), sorted({s for s in said if said.count(s) > 1})

@@ -1,0 +1,75 @@
+"""Filters, validity, honesty and hostile queries, on real texts."""
+
+from __future__ import annotations
+
+import pytest
+
+from kb.models import LEVELS
+from kb.search import NOT_IN_FORCE, Filters, Parts, search
+
+HOSTILE = [
+    "", "   ", "。，、！？", "数据" * 5000, "'; DROP TABLE documents; --", "<script>alert(1)</script>", "title:(数据 AND",
+    "*", "\"", "AND OR NOT", "１２３ＡＢＣ　数据", "個人信息保護法", "\ud800数据", "数据\x00安全", "😀", "第条款项", "《《《》", "a" * 10000,
+]
+
+
+@pytest.mark.parametrize("query", HOSTILE, ids=range(len(HOSTILE)))
+def test_any_query_gives_hits_or_a_clear_message(lexical_library, query):
+    result = search(lexical_library, query)
+    assert result.hits or result.message
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_hit_satisfies_the_level_and_k_hits_come(lexical_library, level):
+    result = search(lexical_library, "数据 安全 管理", Filters(level=level), top=20, ignore=("wording",))
+    hits = result.hits or result.nearest
+    assert len(hits) == 20
+    assert {h.level for h in hits} == {level}
+
+
+def test_title_filter_is_applied_before_the_top_k(lexical_library):
+    result = search(lexical_library, "应当 数据", Filters(title="政务数据共享条例"), top=15)
+    hits = result.hits or result.nearest
+    assert len(hits) == 15
+    assert {h.title for h in hits} == {"政务数据共享条例"}
+
+
+def test_filters_that_nothing_satisfies_say_so(lexical_library):
+    result = search(lexical_library, "数据", Filters(title="没有这份文件"))
+    assert not result.found
+    assert "筛选" in result.message or "未找到" in result.message
+
+
+def test_a_text_not_in_force_is_never_first_while_one_in_force_answers(lexical_library):
+    for query in ("公共数据资源登记申请", "企业数据资源开发利用", "可信数据空间建设", "授权运营协议"):
+        hits = search(lexical_library, query, top=10).hits
+        assert hits[0].status not in NOT_IN_FORCE, query
+
+
+def test_drafts_are_shown_with_their_status_not_hidden(lexical_library):
+    hits = search(lexical_library, "公共数据资源登记 征求意见稿 登记机构", top=20).hits
+    assert "draft" in {h.status for h in hits}
+
+
+def test_the_citation_names_title_number_and_place(lexical_library):
+    hit = search(lexical_library, "公共数据资源登记管理暂行办法第九条", top=1).hits[0]
+    assert hit.citation == "《公共数据资源登记管理暂行办法》（发改数据规〔2025〕26号）第九条"
+
+
+def test_best_sentence_stands_in_the_text(lexical_library):
+    for hit in search(lexical_library, "重要数据的风险评估报告", top=10).hits:
+        assert hit.best_sentence in hit.text
+
+
+def test_the_same_query_gives_the_same_order(lexical_library):
+    first = [h.provision_id for h in search(lexical_library, "公共数据开放收费", top=20).hits]
+    assert first == [h.provision_id for h in search(lexical_library, "公共数据开放收费", top=20).hits]
+
+
+def test_exact_evidence_can_be_switched_off_to_see_its_worth(lexical_library):
+    hits = search(lexical_library, "数据安全法第三十条", top=5, parts=Parts(exact=False)).hits
+    assert not any(h.pinned for h in hits)
+
+
+def test_ranks_count_from_one(lexical_library):
+    assert [h.rank for h in search(lexical_library, "个人信息 删除", top=5).hits] == [1, 2, 3, 4, 5]
