@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from kb.errors import CatalogError
-from kb.models import STATUS_NAMES, DocumentMeta, Finding
+from kb.models import STATUS_NAMES, Document, Finding
 
 CATALOG_NAME = "catalog.yaml"
 MAX_BYTES = 20 * 2**20
@@ -555,91 +555,41 @@ def _line_of(finding: Finding) -> tuple[str, int]:
 # --- catalogue and corpus ----------------------------------------------------------------------------------------
 
 
-def apply_entry(meta: DocumentMeta, entry: CatalogEntry, catalog: Catalog = EMPTY) -> DocumentMeta:
-    """What the text said, overridden by what the catalogue knows; an unknown catalogue fact changes nothing.
-
-    `text_kind` stays that of the file: the catalogue describes the document, not the copy at hand.
-    """
-    direct = (
-        "kind",
-        "normative_force",
-        "place",
-        "issuers",
-        "doc_no",
-        "signed_on",
-        "adopted_on",
-        "approved_on",
-        "promulgated_on",
-        "effective_on",
-        "expires_on",
-        "validity",
-        "topics",
-        "official_url",
-        "unverified",
-    )
-    values = {key: getattr(entry, key) for key in direct if getattr(entry, key)}
-    titles = {kind: tuple(t.title for i in ids if (t := catalog.get(i))) for kind, ids in entry.relations.items()}
-    related = {
-        "basis": (*titles.get("implements", ()), *titles.get("based_on", ())),
-        "amends": titles.get("amends", ()),
-        "repeals": titles.get("replaces", ()),
-    }
-    values |= {key: value for key, value in related.items() if value}
-    return replace(
-        meta,
-        title=entry.title,
-        level=entry.level,
-        status=entry.status,
-        aliases=entry.aliases,
-        family=entry.family or entry.id,
-        **values,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusText:
-    """One text of the corpus as grouping sees it; `name` is its corpus-relative path, `quality` as in `Document`."""
-
-    name: str
-    title: str
-    text_kind: str = "full"
-    quality: str = "complete"
-
-
 @dataclass(frozen=True, slots=True)
 class TextGroup:
-    """The texts of one document: the one that speaks, the digest that explains it, and copies set aside."""
+    """The texts of one instrument: the one that speaks, the digest that explains it, and copies set aside."""
 
     entry: CatalogEntry | None
-    record: CorpusText
-    digest: CorpusText | None
-    others: tuple[CorpusText, ...] = ()
+    record: Document
+    digest: Document | None
+    others: tuple[Document, ...] = ()
 
 
-def texts_of_record(texts: Iterable[CorpusText], catalog: Catalog = EMPTY) -> list[TextGroup]:
-    """Group texts by document, in the order of their first text, and choose the text of record.
+def texts_of_record(documents: Iterable[Document], catalog: Catalog = EMPTY) -> list[TextGroup]:
+    """Group documents by instrument, in the order of their first text, and choose the text of record.
 
     A complete full text beats a doubtful one, and both beat the digest; an incomplete full text does not replace a
-    digest, because what it lacks would look like a gap. Among equals the first by name.
+    digest, because what it lacks would look like a gap. Among equals the first by path. `digest` is the 要点 that
+    stays readable beside a full text; it is None when the digest itself is the record.
     """
-    groups: dict[str, list[CorpusText]] = {}
+    groups: dict[str, list[Document]] = {}
     entries: dict[str, CatalogEntry | None] = {}
-    for text in texts:
-        entry = catalog.for_text(re.sub(r"^fulltext/", "", text.name), text.title)
-        key = entry.id if entry else f"title:{normalise(text.title or Path(text.name).stem)}"
-        groups.setdefault(key, []).append(text)
+    for document in documents:
+        entry = catalog.for_text(document.source_path.removeprefix("fulltext/"), document.meta.title)
+        key = entry.id if entry else f"{document.meta.level}:{normalise(document.meta.title)}"
+        groups.setdefault(key, []).append(document)
         entries[key] = entry
     return [_group(entries[key], members) for key, members in groups.items()]
 
 
-def _group(entry: CatalogEntry | None, members: list[CorpusText]) -> TextGroup:
-    record = min(members, key=lambda text: (_rank(text), text.name))
-    digests = [text for text in members if text.text_kind == "digest"]
-    digest = min(digests, key=lambda text: text.name) if digests else None
-    return TextGroup(entry, record, digest, tuple(t for t in members if t is not record and t is not digest))
+def _group(entry: CatalogEntry | None, members: list[Document]) -> TextGroup:
+    ranked = sorted(members, key=lambda document: (_rank(document), document.source_path))
+    record, rest = ranked[0], ranked[1:]
+    digest = next((document for document in rest if document.meta.text_kind == "digest"), None)
+    return TextGroup(entry, record, digest, tuple(document for document in rest if document is not digest))
 
 
-def _rank(text: CorpusText) -> int:
-    if text.text_kind == "digest":
+def _rank(document: Document) -> int:
+    if document.meta.text_kind == "digest":
         return 2
-    return {"complete": 0, "doubtful": 1}.get(text.quality, 3)
+    return {"complete": 0, "doubtful": 1}.get(document.quality, 3)

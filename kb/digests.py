@@ -66,7 +66,7 @@ def outline(text: str) -> Outline:
     headings: list[str] = []
     units: list[tuple[tuple[str, ...], str, int, list[str]]] = [(("前言",), "前言", body[0][0] if body else 1, [])]
     walker = _Walker(style)
-    for number, line in body:
+    for number, line in _split_run_on(body):
         if style == "articles" and (heading := _HEADING.match(line)) and len(line) < 40:
             headings.append(f"第{to_int(heading[1])}{heading[2]}")
             continue
@@ -78,6 +78,21 @@ def outline(text: str) -> Outline:
     return Outline(
         title, style, tuple(DigestUnit(k, lb, tuple(ls), n) for k, lb, n, ls in units if ls), tuple(headings), front
     )
+
+
+def _split_run_on(body: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Published copies sometimes run one point on into the next (……评估。十一、……); numbers in sequence part them."""
+    last = 0
+    for number, line in body:
+        if opened := _TOP_POINT.match(line):
+            last = to_int(opened[1])
+        for inner in re.finditer(rf"(?<=[。；])({_N})、", line):
+            if last and to_int(inner[1]) == last + 1:
+                last += 1
+                yield number, line[: inner.start()]
+                line = line[inner.start() :]
+                break
+        yield number, line
 
 
 def _style(lines: Sequence[str]) -> str:
@@ -178,7 +193,8 @@ _IDIOMS = re.compile(
 )
 _REPEAT = re.compile(r"每(?:半年|季度|季|年度|年|月|周|日|\s*\d+\s*年|[两二三五]年)")
 _OPEN_TERMS = ("定期", "及时", "立即", "逐年", "按年度", "随时")
-_COUNTED = re.compile(r"\d(?:[类项种个条级]|方面)")  # 分两类: a digest that counts a list adds no fact
+# 分两类, 每年一次: counting a list or saying 每年 another way adds no fact
+_COUNTED = re.compile(r"\d(?:[类项种个条级次]|方面)")
 _TIME_UNITS = {"工作日", "自然日", "小时", "分钟", "个月", "年", "日", "周"}
 _SAME_UNIT = {
     "个工作日": "工作日",
