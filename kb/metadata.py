@@ -49,7 +49,7 @@ def extract_metadata(
         issuers=_issuers(text, lines, title, kind, path_level), doc_no=number, signed_on=dates.get("signed_on"),
         adopted_on=dates.get("adopted_on"), approved_on=dates.get("approved_on"), promulgated_on=dates.get("promulgated_on"),
         effective_on=dates.get("effective_on"), expires_on=expires, validity=validity, basis=basis, amends=amends, repeals=repeals,
-        family=notice or _family(title), text_kind=str((front or {}).get("text_kind") or "full"),
+        family=notice or _family(title), revised_on=dates.get("revised_on"), text_kind=str((front or {}).get("text_kind") or "full"),
     )
     ended = _ENDED.search(lines[0]) if lines else None
     meta = replace(meta, status=_status_code(meta, draft, ended))
@@ -69,6 +69,11 @@ def _with_front(meta: DocumentMeta, front: Mapping[str, object]) -> DocumentMeta
             many = isinstance(getattr(meta, name), tuple)
             changes[name] = tuple(str(v) for v in value) if many and isinstance(value, list) else (str(value),) if many else str(value)
     return replace(meta, **changes)
+
+
+def version_start(meta: DocumentMeta) -> str:
+    """First day on which this version of the text can have been in force, as far as it says; "" when it says nothing."""
+    return max(meta.effective_on or "", meta.revised_on or "")
 
 
 def merge_meta(extracted: DocumentMeta, entry: object | None) -> DocumentMeta:
@@ -391,8 +396,10 @@ def _dates(text: str, lines: Sequence[str], title: str) -> dict[str, str]:
             found.setdefault("promulgated_on", when)
         elif verb == "施行" and re.fullmatch(r"\s*起?", match["body"]):
             found["effective_on"] = when
-        elif verb in ("修订",) and "令" in match["body"]:
-            found["promulgated_on"] = when
+        elif verb in ("修正", "修订"):
+            found["revised_on"] = when
+            if "令" in match["body"]:
+                found["promulgated_on"] = when
     decree = re.search(rf"《[^《》]{{4,80}}》已(?:[经由]|于).{{0,10}}?{_DATE.pattern}.{{0,60}}?通过", text[:_HEAD_CHARS]) or re.search(
         rf"《[^《》]{{4,80}}》已[经由].{{4,60}}?于{_DATE.pattern}通过", text[:_HEAD_CHARS]
     )

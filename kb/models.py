@@ -71,7 +71,10 @@ class SourceText:
 
 @dataclass(frozen=True, slots=True)
 class DocumentMeta:
-    """Facts of one instrument. Unknown is None or empty, never a guess."""
+    """Facts of one instrument. Unknown is None or empty, never a guess.
+
+    `revised_on` is the day of the last 修正 or 修订 the text itself names: this version cannot be older.
+    """
 
     title: str
     level: str
@@ -97,6 +100,7 @@ class DocumentMeta:
     official_url: str | None = None
     text_kind: str = "full"
     unverified: tuple[str, ...] = ()
+    revised_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
