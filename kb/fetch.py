@@ -332,7 +332,7 @@ def _end(lines: list[str]) -> int:
     for i in range(len(lines) - 1, -1, -1):
         closing = re.match(r"第\S{1,8}条", lines[i]) and "施行" in lines[i]
         dated = re.fullmatch(r"\d{4}\s*年\s*\d{1,2}\s*月\s*\d{1,2}\s*日", lines[i])
-        if (closing or dated) and i > len(lines) // 3:
+        if (closing or dated) and i >= len(lines) // 3:
             rest = lines[i + 1 :]
             return len(lines) if any(re.match(r"附\s*(?:件|表|录)", line) for line in rest) else i + 1
     return len(lines)

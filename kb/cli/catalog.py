@@ -42,7 +42,7 @@ def check(corpus: str | None, index: str | None, encoder: str | None, as_json: b
             click.echo(f"{finding.severity}: {finding.where}: {finding.what} {finding.fix}".rstrip())
         levels = ", ".join(f"{n} {level}" for level, n in summary["by_level"].items())
         click.echo(
-            f"{len(catalog)} entries ({levels or 'no catalogue'}) | {summary['digests']} with a digest, "
+            f"{len(catalog)} entries ({levels or 'none'}) | {summary['digests']} with a digest, "
             f"{len(catalog) - summary['digests']} 待收录 | {counts['error']} errors, {counts['warning']} warnings"
         )
     if counts["error"]:
