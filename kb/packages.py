@@ -101,8 +101,8 @@ def _snapshots(path: Path) -> Iterator[PackageText]:
         entries = json.loads(path.read_text(encoding="utf-8"))
         for entry in entries:
             name = str(entry["key"])
-            source = path.with_name(f"{name}.txt")
-            if source.parent != path.parent or not source.is_file():
+            source = path.parent / f"{name}.txt"
+            if not re.fullmatch(r"[\w-]+", name) or not source.is_file():
                 continue
             text = source.read_text(encoding="utf-8")
             yield PackageText(
