@@ -71,7 +71,7 @@ _TOKEN = re.compile(
     rf"(?P<art>第\s*{_N}\s*条(?:\s*之\s*{_N})*)"
     rf"|(?P<point>(?:第\s*{_N}\s*部分|{NUMERAL}{{1,3}}\s*、(?=\s*[（(])|(?<![\u4e00-\u9fff第]){NUMERAL}{{1,3}}\s*、?)\s*(?:第?\s*[（(]\s*{_N}\s*[)）]\s*[条点项]?)(?:\s*\d{{1,2}}\s*[.．点])?|第\s*{_N}\s*部分)"
     rf"|(?P<para>第\s*{_N}\s*款)|(?P<item>第\s*[（(]?\s*{_N}\s*[)）]?\s*项|[（(]\s*{NUMERAL}+\s*[)）]\s*项)|(?P<sub>第\s*{_N}\s*目)"
-    rf"|(?P<rel>本条例?(?!例)(?=第)|本条(?!例)|[前上](?:{_N})?[条款项]|本[款项](?!目)|本[编章节](?!程))"
+    rf"|(?P<rel>本条(?!例)|[前上](?:{_N})?[条款项]|本[款项](?!目)|本[编章节](?!程))"
 )
 _QUERY_ARTICLE = re.compile(rf"(?<![\d第年月.])第?\s*({_N})\s*条(?!例)((?:\s*之\s*{_N})*)")
 _QUERY_PART = re.compile(rf"(?<=条)\s*{_N}\s*款|(?<=[条款])\s*[（(]?{_N}[)）]?\s*项")
@@ -81,7 +81,7 @@ _SELF = re.compile(r"本(?:法|条例|办法|规定|规范|细则|规程|意见|
 _SAME = re.compile(r"(?:同|该|上述|前述)(?:一)?(?:法(?![律规])|条例|办法|规定(?=第)|规范(?=第)|意见|方案|通知)")
 _DANGLING = re.compile(r"(?:国家|有关|相关|法律、行政法规|法律、法规|法律法规|法律|其他)(?:的)?(?:有关|相关)?(?:法律、(?:行政)?法规)?(?:的)?规定(?!第)")
 _RELATION = re.compile(r"(根据|依据|依照|按照|参照|贯彻|落实|违反|适用|执行|废止|修改|代替|衔接)")
-_ALIAS = re.compile(r"^[^，。；\n]{0,24}?[（(][^（()）]{0,24}?以下(?:简称|统称)[：:]?\s*[“\"《「]?([^”\"》」）)、，,]{1,20})")
+_ALIAS = re.compile(r"^\s*(?:[（(][^（）()]{0,24}[）)])?\s*[（(][^（()）]{0,24}?以下(?:简称|统称)[：:]?\s*[“\"《「]?([^”\"》」）)、，,]{1,20})")
 
 
 def local_aliases(text: str) -> dict[str, str]:
@@ -108,7 +108,12 @@ def parse_citations(
     mentions = _mentions(text, titles, known, context)
     citations: list[Citation] = []
     used: set[tuple[int, int]] = set()
+    own_label = context is not None and text == context.text and context.kind == "article"
     for chain in _chains(text):
+        if own_label and chain[0].start == 0:
+            chain = chain[1:]
+            if not chain:
+                continue
         citations += _read_chain(text, chain, mentions, titles, context, used)
     citations += [_document_citation(text, m, titles) for m in mentions if not m.own and (m.start, m.end) not in used]
     citations += _number_citations(text, titles, loose=False)
@@ -123,7 +128,7 @@ def parse_query(query: str, titles: TitleIndex) -> list[Citation]:
     A chain takes the title before it, else the first title of the query. Without any title it is reported as no_title.
     """
     names = titles.find(query, derived=True)
-    quoted = [_mention_of(query, s, e, t, titles) for s, e, t in _quoted(query)]
+    quoted = [_mention_of(query, s, e, t, titles, formal=False) for s, e, t in _quoted(query)]
     mentions = [_Title(m.start, m.end, _display(m, titles), m.doc_ids, m.how) for m in names]
     mentions = _without_overlap(quoted, mentions)
     numbers = _number_citations(query, titles, loose=True)
@@ -181,10 +186,10 @@ def _quoted(text: str) -> Iterator[tuple[int, int, str]]:
         position = end
 
 
-def _mention_of(text: str, start: int, end: int, title: str, titles: TitleIndex) -> _Title:
+def _mention_of(text: str, start: int, end: int, title: str, titles: TitleIndex, *, formal: bool = True) -> _Title:
     article = _TOKEN.match(text, end)
     label = article_label(_numbers_of(article["art"])) if article and article["art"] and _valid(article["art"]) else ""
-    ids, how = titles.by_title(title, article=label)
+    ids, how = titles.by_title(title, article=label, formal=formal)
     return _Title(start, end, titles.entries[ids[0]].title if ids else title, ids, how)
 
 
@@ -199,7 +204,7 @@ def _mentions(text: str, titles: TitleIndex, aliases: Mapping[str, str], context
     named: list[_Title] = []
     for alias, title in aliases.items():
         for match in re.finditer(re.escape(alias), text):
-            ids, _ = titles.by_title(title)
+            ids, _ = titles.by_title(title, formal=True)
             named.append(_Title(match.start(), match.end(), titles.entries[ids[0]].title if ids else title, ids, "local"))
     mentions = _without_overlap(_without_overlap(_without_overlap(found, named), own), bare)
     for match in _SAME.finditer(text):

@@ -40,8 +40,10 @@ def extract_metadata(
     number = _doc_no(text, lines, title)
     dates = _dates(text, lines, title)
     kind = _kind(title, number, text, path_level)
+    inferred = kind == "规范性文件" and not notice and _looks_like_rule(title, number, text, path_level)
     validity = _validity(text)
     expires = dates.get("expires_on") or (_expiry(dates.get("effective_on") or dates.get("signed_on"), validity) if validity else None)
+    kind = "部门规章" if inferred else kind
     draft = is_draft_title(title) or is_draft_title(file_name)
     basis, repeals, amends = _basis(text), _repeals(text), _amends(title)
     meta = DocumentMeta(
@@ -51,6 +53,8 @@ def extract_metadata(
         effective_on=dates.get("effective_on"), expires_on=expires, validity=validity, basis=basis, amends=amends, repeals=repeals,
         family=notice or _family(title), revised_on=dates.get("revised_on"), text_kind=str((front or {}).get("text_kind") or "full"),
     )
+    if inferred:
+        meta = replace(meta, unverified=("kind",))
     ended = _ENDED.search(lines[0]) if lines else None
     meta = replace(meta, status=_status_code(meta, draft, ended))
     meta = _with_front(meta, front or {})
@@ -321,6 +325,14 @@ def _kind(title: str, number: str | None, text: str, level: str) -> str:
     if re.search(r"(?:办法|规定|规范|细则|规程|指南|通知|公告|规则)$", bare):
         return "规范性文件"
     return ""
+
+
+def _looks_like_rule(title: str, number: str | None, text: str, level: str) -> bool:
+    """A national 办法 or 规定 on the basis of a law, without 文号 and without 试行: a 部门规章 whose decree the copy has lost."""
+    return (
+        level == "national" and number is None and bool(re.search(r"(?:办法|规定)$", title))
+        and bool(re.search(r"第一条[^\n]{0,300}《中华人民共和国[^》]{2,20}法》", text[:_HEAD_CHARS]))
+    )
 
 
 def _force(kind: str, draft: bool) -> str:

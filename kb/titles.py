@@ -31,8 +31,8 @@ _NOUN = re.compile("|".join(noun for noun in _NOUN_END if noun != "法") + "|(?<
 _KEEP = set("×+")
 _DRAFT = re.compile(r"征求.{0,4}意见稿|草案|送审稿|修订稿|公开征求意见")
 _DROPPED_WORDS = ("暂行", "试行", "管理", "实施", "促进", "若干", "工作", "发展")
+_ORDER = ("exact", "alias", "formal", "derived")
 _LOCAL_LEVELS = ("shenzhen", "guangdong", "national", "peers")
-_NATIONAL_FIRST = ("national", "shenzhen", "guangdong", "peers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,10 @@ class TitleEntry:
 
 @dataclass(frozen=True, slots=True)
 class NameMatch:
-    """A name found in a text: `how` is exact, alias, derived, short or typo; `doc_ids` best first."""
+    """A name found in a text: `how` is exact, alias, formal, derived, short or typo; `doc_ids` best first.
+
+    formal leaves out only the state, the makers, 印发 or brackets; derived leaves out place or filler words too.
+    """
 
     start: int
     end: int
@@ -94,6 +97,9 @@ NOTICE = re.compile(
     rf"([\u4e00-\u9fff]{{2,30}})公告\s*[（(〔【\[]?\s*(?:([{'零〇一二三四五六七八九十'}]+届)[】\]〕）)]?)?\s*(?:\d{{4}}年)?第?\s*({ANY_NUMERAL})\s*号"
 )
 STANDARD = re.compile(r"((?:GB|DB\d{2,4}|YD|GA|JR|TC|T/[A-Z]+)(?:/[TZ])?)\s?(\d+(?:\.\d+)?)\s?[—–\-]\s?(\d{4})")
+
+
+_HAS_DIGIT = re.compile(r"\d|令|公告")
 
 
 def canonical_doc_no(letters: str, year: str, number: str) -> str:
@@ -142,17 +148,17 @@ class NumberMatch:
 
 def find_numbers(text: str, *, loose: bool) -> list[NumberMatch]:
     """Numbers in order of position; `loose` also takes forms without brackets, as people type them."""
-    found: list[NumberMatch] = []
-    for match in DOC_NO.finditer(text):
-        found.append(_doc_number(match))
+    if not _HAS_DIGIT.search(text):
+        return []
+    found = [_doc_number(match) for match in DOC_NO.finditer(text)]
     if loose:
         found += [_doc_number(m) for m in _LOOSE_DOC_NO.finditer(text)]
         found += [_doc_number(m) for m in _SPACED_DOC_NO.finditer(text)]
-    for match in ORDER.finditer(text):
+    for match in ORDER.finditer(text) if "令" in text else ():
         maker, number = match[1].strip("、 　"), to_int(match[2])
         keys = tuple(order_key(maker[i:], number) for i in range(min(len(maker) - 1, 24)))
         found.append(NumberMatch(match.start(), match.end(), f"{maker}令第{number}号", keys))
-    for match in NOTICE.finditer(text):
+    for match in NOTICE.finditer(text) if "公告" in text else ():
         number = to_int(match[3])
         keys = tuple(f"公告{number}:{title_key(match[1][i:])}" for i in range(len(match[1]) - 1))
         found.append(NumberMatch(match.start(), match.end(), match[0], keys))
@@ -194,8 +200,8 @@ class TitleIndex:
             aliases = list(entry.aliases) + ([] if entry.draft else listed.get(title_key(entry.title), []))
             for alias in aliases:
                 self._add(title_key(alias), entry.doc_id, "alias")
-            for name in derived_names(entry.title):
-                self._add(name, entry.doc_id, "derived")
+            for name, how in derived_names(entry.title).items():
+                self._add(name, entry.doc_id, how)
                 if not entry.draft:
                     for alias in listed.get(name, ()):
                         self._add(title_key(alias), entry.doc_id, "alias")
@@ -230,30 +236,34 @@ class TitleIndex:
                 return self.rank(self._numbers[key])
         return ()
 
-    def by_title(self, title: str, *, article: str = "") -> tuple[tuple[str, ...], str]:
-        """Documents a written title names, best first, and how it was matched ("" when none)."""
+    def by_title(self, title: str, *, article: str = "", formal: bool = False) -> tuple[tuple[str, ...], str]:
+        """Documents a written title names, best first, and how it was matched ("" when none).
+
+        `formal` is for titles that an official text quotes: no place is added, no word left out, no slip forgiven.
+        """
         name = title_key(title)
-        if name in self._names:
+        if name in self._names and not (formal and self._best_how(name) == "derived"):
             return self._ranked(name, article)
-        for variant in derived_names(title):
-            if variant in self._names and not _other_place(variant, name, self._places):
-                ids, how = self._ranked(variant, article)
-                return ids, "derived" if how == "exact" else how
-        close = self._close(name)
+        for variant, how in derived_names(title).items():
+            usable = how == "formal" or not formal and not _other_place(variant, name, self._places)
+            if usable and variant in self._names and not (formal and self._best_how(variant) == "derived"):
+                return self._ranked(variant, article)[0], how
+        close = "" if formal else self._close(name)
         return (self._ranked(close, article)[0], "typo") if close else ((), "")
+
+    def _best_how(self, name: str) -> str:
+        return min(self._names[name].values(), key=_ORDER.index)
+
+    def _ranked(self, name: str, article: str) -> tuple[tuple[str, ...], str]:
+        how = self._best_how(name)
+        ids = [d for d, value in self._names[name].items() if value == how] if how in ("exact", "formal") else list(self._names[name])
+        return self.rank(ids, article=article), how
 
     def drafts_of(self, title: str) -> tuple[str, ...]:
         """Drafts (征求意见稿 ...) of the instrument with this title."""
         key = title_key(title)
         ids = [d for d in self._names.get(key, ()) if self.entries[d].draft]
         return self.rank(ids)
-
-    def _ranked(self, name: str, article: str) -> tuple[tuple[str, ...], str]:
-        how = self._names[name]
-        order = {"exact": 0, "alias": 1, "derived": 2}
-        best = min(order[value] for value in how.values())
-        ids = [doc_id for doc_id, value in how.items() if value == "exact"] if best == 0 else list(how)
-        return self.rank(ids, article=article), next(k for k, v in order.items() if v == best)
 
     def rank(self, doc_ids: Iterable[str], *, article: str = "") -> tuple[str, ...]:
         """Best reading first: has the article, final text, in force, nearest level, latest, then id."""
@@ -270,29 +280,45 @@ class TitleIndex:
 
         `derived` also takes short forms, subsequences and typing slips: right for a query, too eager for a statute.
         """
+        if not derived:
+            return self._formal_names(text)
         compact, offsets = _compact(text)
         matches: list[NameMatch] = []
         position = 0
         while position < len(compact) - 1:
-            match = self._name_at(text, compact, offsets, position, derived)
+            match = self._name_at(text, compact, offsets, position)
             if match is None:
                 position += 1
             else:
                 matches.append(match[0])
                 position = match[1]
-        if derived:
-            matches += self._short_or_mistyped(text, compact, offsets, matches)
+        matches += self._short_or_mistyped(text, compact, offsets, matches)
         return sorted(matches, key=lambda m: m.start)
 
-    def _name_at(self, text, compact, offsets, position, derived):
+    def _formal_names(self, text: str) -> list[NameMatch]:
+        """Whole titles and listed short names as they stand, without looking through spaces or marks."""
+        matches: list[NameMatch] = []
+        heads, position, last = self._by_head, 0, len(text) - 3
+        while position < last:
+            names = heads.get(text[position : position + 2])
+            name = next((n for n in names if len(n) >= 4 and text.startswith(n, position)), "") if names else ""
+            if name and self._best_how(name) != "derived":
+                ids, how = self._ranked(name, _article_after(text, position + len(name)))
+                matches.append(NameMatch(position, position + len(name), ids, how, name))
+                position += len(name)
+            else:
+                position += 1
+        return matches
+
+    def _name_at(self, text, compact, offsets, position):
         for name in self._by_head.get(compact[position : position + 2], ()):
             if not compact.startswith(name, position):
                 continue
             end = position + len(name)
-            how = min(self._names[name].values(), key=("exact", "alias", "derived").index)
-            if not derived and (how == "derived" or len(name) < 4) or _broken(text, offsets, position, end):
+            if _broken(text, offsets, position, end):
                 continue
-            if how == "derived" and not name.endswith(_NOUN_END):
+            how = self._best_how(name)
+            if how in ("formal", "derived") and not name.endswith(_NOUN_END):
                 continue
             ids, how = self._ranked(name, _article_after(text, offsets[end - 1] + 1))
             ids = self._of_place(compact, position, ids)
@@ -338,8 +364,9 @@ class TitleIndex:
                 counts[name] += 1
         best = None
         for name, shared in counts.items():
-            allowed = 1 if len(name) < 11 else 2
-            if shared < len(name) - 1 - 2 * allowed:
+            own = len(name) - (7 if name.startswith("中华人民共和国") else 0)
+            allowed = 1 if own < 11 else 2
+            if own < 5 or _noun_of(name) != (_noun_of(tail) or _noun_of(name)) or shared < len(name) - 1 - 2 * allowed:
                 continue
             for length in range(len(name) - 1, len(name) + 2):
                 if 4 < length <= len(tail):
@@ -383,50 +410,54 @@ def entry_of(document: Document) -> TitleEntry:
 
 
 @lru_cache(maxsize=4096)
-def derived_names(title: str) -> tuple[str, ...]:
-    """Keys of the short forms people make by dropping parts of a title; the title's own key is not among them."""
+def derived_names(title: str) -> dict[str, str]:
+    """Keys of the short forms of a title with their grade, formal or derived; the title's own key is not among them."""
     quoted = re.search(r"(?:印发|发布|公布|公开征求)《([^《》]+(?:〈[^〈〉]+〉[^《》]*)?)》", title)
     bases = [title] + ([quoted[1]] if quoted else [])
-    names: list[str] = []
+    own, names = title_key(title), {}
     for base in bases:
         bare = re.sub(r"[（(][^（）()]*[）)]", "", base)
         for form in (base, bare):
-            names += _shorter(title_key(form))
-    own = title_key(title)
-    return tuple(dict.fromkeys(n for n in names if n != own and len(n) >= 3 and n not in NOUNS))
+            formal = _formal(title_key(form))
+            names.update({name: "formal" for name in formal})
+            for name in formal:
+                for loose in _loose(name):
+                    names.setdefault(loose, "derived")
+    return {n: how for n, how in names.items() if n != own and len(n) >= 3 and n not in NOUNS}
 
 
-def _shorter(key: str) -> list[str]:
-    """Forms without state, maker, place and filler words, in every useful combination."""
+def _formal(key: str) -> list[str]:
+    """Forms that name the same instrument without doubt: without the state, without the makers before 关于."""
     forms = [key]
     if key.startswith("中华人民共和国"):
         forms.append(key[7:])
     about = re.match(r"^(.{0,60}?)关于(?:印发|发布|公布)?(.+)$", key)
     if about:
         forms += [f"关于{about[2]}", about[2]]
-        forms += [re.sub(r"的(?=(?:实施|指导|若干)?(?:意见|通知|方案|规定|措施|决定)$)", "", about[2])]
-    place = re.match(r"^(.{2,4}?)(经济特区|省|市|自治区)(.{2,})$", key)
+    return forms
+
+
+def _loose(form: str) -> list[str]:
+    """Forms people type: without place, without 的, 暂行, 管理 and other filler."""
+    forms = [form, re.sub(r"的(?=(?:实施|指导|若干)?(?:意见|通知|方案|规定|措施|决定)$)", "", form)]
+    place = re.match(r"^(.{2,4}?)(经济特区|省|市|自治区)(.{2,})$", form)
     if place:
         name, kind, rest = place.groups()
-        forms += [name + rest, rest, f"{name}市{rest}" if kind == "经济特区" else name + rest]
+        forms += [name + rest, rest]
         if kind == "经济特区":
-            forms += [f"特区{rest}", f"{name}特区{rest}"]
+            forms += [f"{name}市{rest}", f"特区{rest}", f"{name}特区{rest}"]
     out = list(forms)
-    for form in forms:
-        for noun in _NOUN_END:
-            if form.endswith(noun):
-                core = form[: -len(noun)]
-                for word in _DROPPED_WORDS:
-                    shorter = core.replace(word, "")
-                    if shorter != core and len(shorter) >= 4:
-                        out.append(shorter + noun)
-                lean = core
-                for word in _DROPPED_WORDS:
-                    lean = lean.replace(word, "")
-                if len(lean) >= 4:
-                    out.append(lean + noun)
-                break
-    return out
+    for name in forms:
+        noun = _noun_of(name)
+        core = name[: len(name) - len(noun)]
+        lean = core
+        for word in _DROPPED_WORDS:
+            lean = lean.replace(word, "")
+            if word in core and len(core) - len(word) >= 4:
+                out.append(core.replace(word, "") + noun)
+        if noun and len(lean) >= 4:
+            out.append(lean + noun)
+    return [name for name in out if name != form]
 
 
 def _compact(text: str) -> tuple[str, list[int]]:
