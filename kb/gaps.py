@@ -1,0 +1,427 @@
+"""Requirements and a Scope in, Assessments out: the ordered rule of domain.md 4.5 with evidence, confidence and reasons.
+
+What the law decides by itself (who is addressed, which tier, does the text call for a local measure) is decided by rules.
+Whether a local text answers the duty, and how completely, is weighed by a small learned scorer over the features of
+align.py. Every label names its rule; below the set confidence the printed label is 待人工核定 and the proposal is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kb.align import (
+    Candidate, Duty, candidates, difference_features, distinct_clashes, number_match, prepare, refers_to_national,
+)
+from kb.judge_model import JudgeModel, default_model
+from kb.models import Assessment, Document, Evidence, Provision, Requirement
+from kb.requirements import extract, is_policy
+from kb.scope import Encode, LocalRule, Scope, canonical, content_words, coverage
+
+THRESHOLD = 0.4
+EVIDENCE = 5
+NOT_APPLICABLE, CLASH, COVERED, PARTIAL, DIRECT, MISSING, UNDETERMINED = (
+    "不适用", "疑似不一致", "已覆盖", "部分覆盖", "直接适用无需配套", "未覆盖", "待人工核定",
+)
+RULES = {
+    NOT_APPLICABLE: "4.5-1", CLASH: "4.5-2", COVERED: "4.5-3", PARTIAL: "4.5-4", DIRECT: "4.5-5", MISSING: "4.5-6",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class National:
+    """A national document prepared for judging: its duties, and vectors where an encoder was given."""
+
+    document: Document
+    duties: tuple[Requirement, ...]
+    vectors: np.ndarray | None
+    duty_words: tuple[frozenset[str], ...] = ()
+
+
+def build_national(document: Document, encode: Encode | None = None) -> National:
+    """Duties of a national document with their vectors (one call of `encode`)."""
+    duties = tuple(extract(document)[0])
+    vectors = encode([d.full_text for d in duties]) if encode and duties else None
+    return National(document, duties, vectors, tuple(content_words(d.text) for d in duties))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One duty against one scope before the verdict: ranked candidates and the features the scorer sees."""
+
+    duty: Duty
+    ranked: tuple[Candidate, ...]
+    shares: tuple[float, ...]
+    features: Mapping[str, float] = field(default_factory=dict)
+
+
+# -- what the national side alone decides -----------------------------------------------------------------------------
+
+LAW, NORM, POLICY = "法律规范", "规范性文件", "政策部署"
+
+
+def force_of(document: Document) -> str:
+    """法律规范, 规范性文件 or 政策部署: from the metadata, else from title, number and form (domain.md 1.1)."""
+    if document.meta.normative_force in (LAW, NORM, POLICY):
+        return document.meta.normative_force
+    title = re.sub(r"[（(][^）)]*[)）]$", "", document.meta.title.strip())
+    if is_policy(document):
+        return POLICY
+    if title.endswith(("法", "条例")):
+        return LAW
+    number = document.meta.doc_no or (re.search(r"[\u4e00-\u9fff]{2,10}[〔\[（]20\d\d[〕\]）]\s*\d+\s*号", document.text[:600]) or [""])[0]
+    if number and "令" not in number:
+        return NORM
+    return NORM if title.endswith(("规范", "通知", "意见", "方案", "指引", "指南", "要点")) else LAW
+
+
+def outside_scope(duty: Requirement, scope: Scope) -> str:
+    """Why a duty is not addressed to this place (step 1 of domain.md 4.5), or ""."""
+    if duty.tier == "state":
+        return "主语为国家，属国家事权"
+    if duty.tier == "central":
+        return f"主体为{duty.actor}，属中央事权"
+    if duty.tier == "vertical":
+        return "主体为垂直管理的机构"
+    if duty.tier in ("province", "province_up") and scope.tier == "city":
+        return f"主体为{duty.actor}，属省级以上事权"
+    return ""
+
+
+def silent_label(duty: Requirement, document: Document) -> str:
+    """直接适用无需配套 or 未覆盖 when no local text answers (steps 5 and 6): who is addressed, in what kind of text."""
+    if force_of(document) != LAW:
+        return MISSING
+    addressed = duty.tier in ("local", "authority", "province", "province_up") and duty.kind not in ("definition", "liability")
+    return MISSING if addressed or duty.trigger == "optional_rules" else DIRECT
+
+
+# -- candidates and features --------------------------------------------------------------------------------------------
+
+
+def build_case(duty: Duty, national: National, scope: Scope, model: JudgeModel | None = None, rank: Callable | None = None) -> Case:
+    """Rank the local articles for a duty and describe the best of them; `rank` replaces the model's scorer in training."""
+    found = candidates(duty, scope)
+    for candidate in found:
+        candidate.features.update(reverse_features(duty, national, scope, candidate))
+    if rank is None:
+        shares = (model or default_model()).rank.predict([c.features for c in found])[:, 1] if found else np.zeros(0)
+    else:
+        shares = rank(found)
+    order = sorted(range(len(found)), key=lambda i: (-shares[i], found[i].article))
+    ranked = tuple(found[i] for i in order)
+    ordered = tuple(float(shares[i]) for i in order)
+    return Case(duty, ranked, ordered, case_features(duty, national, scope, ranked, ordered))
+
+
+def reverse_features(duty: Duty, national: National, scope: Scope, candidate: Candidate) -> dict[str, float]:
+    """Does the local rule look back at this duty, or at another one of the same national text?"""
+    rule = scope.rules[candidate.rule]
+    own = duty.requirement
+    others = [
+        i for i, d in enumerate(national.duties)
+        if not (d.provision_id == own.provision_id and d.start < own.end and own.start < d.end)
+    ]
+    mine = coverage(rule.words, duty.words)
+    theirs = max((coverage(rule.words, national.duty_words[i]) for i in others), default=0.0)
+    out = {"back_words": mine - theirs}
+    if national.vectors is not None and scope.vectors is not None and duty.vector is not None and others:
+        sims = national.vectors[others] @ scope.vectors[candidate.rule]
+        out["back_dense"] = float(duty.vector @ scope.vectors[candidate.rule] - sims.max())
+    return out
+
+
+_TIERS = ("province", "province_up", "local", "authority", "organ", "body", "private", "any")
+_KINDS = ("definition", "liability", "principle")
+_MODALITIES = ("obligation", "prohibition", "permission", "encouragement", "responsibility", "none")
+
+
+def case_features(duty: Duty, national: National, scope: Scope, ranked: Sequence[Candidate], shares: Sequence[float]) -> dict[str, float]:
+    """What the scorer sees of a duty: its best article, what the next ones add, who is addressed, what differs."""
+    own = duty.requirement
+    force = force_of(national.document)
+    f: dict[str, float] = {f"tier_{t}": float(own.tier == t) for t in _TIERS}
+    f |= {f"kind_{k}": float(own.kind == k) for k in _KINDS}
+    f |= {f"modality_{m}": float(own.modality == m) for m in _MODALITIES}
+    f |= {"force_law": float(force == LAW), "force_norm": float(force == NORM), "force_policy": float(force == POLICY)}
+    f |= {"length": min(len(duty.text), 200) / 100, "clauses": min(len(duty.clause_words), 8) / 4, "is_item": float(own.item is not None)}
+    f |= {"has_number": float(bool(own.amounts)), "silent_missing": float(silent_label(own, national.document) == MISSING)}
+    if not ranked:
+        return f
+    best = ranked[0]
+    rule, place = scope.rules[best.rule], scope.articles[best.article]
+    f |= {f"t_{k}": v for k, v in best.features.items()}
+    f |= {f"p{i + 1}": (shares[i] if i < len(shares) else 0.0) for i in range(3)}
+    f |= difference_features(duty, rule, place.text)
+    union = frozenset().union(*(scope.articles[c.article].words for c in ranked[:3]))
+    f["cov_top3"] = coverage(duty.words, union)
+    for key in ("cov_art", "dense_best", "lcs", "gram4", "clause_min"):
+        f[f"max_{key}"] = max(c.features[key] for c in ranked)
+    local_title, national_title = content_words(place.document.meta.title), content_words(national.document.meta.title)
+    f["title_covered"] = coverage(local_title, national_title | duty.words)
+    f["title_covers"] = coverage(national_title, local_title | frozenset(("管理", "条例", "中华", "中华人民共和国")))
+    f["basis"] = float(canonical(national.document.meta.title) in canonical(place.document.text[:3000]))
+    f["local_level"] = rule.requirement.modality_level / 5
+    f["local_public"] = float(rule.requirement.tier in ("local", "authority", "province"))
+    f["local_private"] = float(rule.requirement.tier == "private")
+    f["local_definition"] = float(rule.requirement.kind == "definition")
+    f["local_liability"] = float(rule.requirement.kind == "liability")
+    f["province"] = float(scope.tier == "province")
+    return f
+
+
+# -- the verdict ----------------------------------------------------------------------------------------------------------
+
+
+def probabilities(case: Case, national: National, scope: Scope, model: JudgeModel) -> dict[str, float]:
+    """Probability of each label; step 1 is decided by rule, the split of silence by `silent_label`."""
+    own = case.duty.requirement
+    if outside_scope(own, scope):
+        return {NOT_APPLICABLE: 0.97}
+    if not case.ranked:
+        return {silent_label(own, national.document): 0.95}
+    answered = float(model.answered.predict([case.features])[0][list(model.answered.classes).index("yes")])
+    split = model.label.predict([case.features])[0]
+    out = {label: answered * float(p) for label, p in zip(model.label.classes, split, strict=True)}
+    silent = silent_label(own, national.document)
+    out[silent] = out.get(silent, 0.0) + 1 - answered
+    return out
+
+
+def choose(shares: Mapping[str, float], bias: Mapping[str, float]) -> str:
+    """The label with the highest biased probability (biases balance rare labels); ties in the order of the rule."""
+    order = list(RULES)
+    return max(shares, key=lambda k: (shares[k] * bias.get(k, 1.0), -order.index(k)))
+
+
+def judge(
+    requirement: Requirement, national: National, scope: Scope, *, vector: np.ndarray | None = None,
+    model: JudgeModel | None = None, threshold: float = THRESHOLD,
+) -> Assessment:
+    """Judge one duty against one scope. Deterministic; `vector` is the duty's unit vector when the scope has vectors."""
+    model = model or default_model()
+    duty = prepare(requirement, national.document.meta.title, vector)
+    case = build_case(duty, national, scope, model)
+    shares = probabilities(case, national, scope, model)
+    label = choose(shares, model.bias)
+    confidence = model.calibrate(shares[label]) if label != NOT_APPLICABLE and case.ranked else shares[label]
+    return _assessment(case, national, scope, label, confidence, threshold)
+
+
+def judge_all(national: National, scope: Scope, *, model: JudgeModel | None = None, threshold: float = THRESHOLD) -> list[Assessment]:
+    """Every duty of a national document against a scope, in reading order."""
+    rows = national.vectors if national.vectors is not None else [None] * len(national.duties)
+    return [
+        judge(duty, national, scope, vector=vector, model=model, threshold=threshold)
+        for duty, vector in zip(national.duties, rows, strict=True)
+    ]
+
+
+def _assessment(case: Case, national: National, scope: Scope, label: str, confidence: float, threshold: float) -> Assessment:
+    own = case.duty.requirement
+    missing = missing_elements(case, scope) if label == PARTIAL else ()
+    differs = differing_elements(case, scope) if label == CLASH else ()
+    shown, extra = _quality_rule(label, national, scope, confidence, threshold)
+    tag = coverage_tag(case, scope) if label == COVERED else ""
+    return Assessment(
+        requirement_id=own.requirement_id, scope=scope.titles, label=shown, proposed_label=label, tag=tag,
+        rule=RULES[label], confidence=round(confidence, 3), severity=severity_of(own, label),
+        evidence=evidence_of(case, scope, label), missing=missing, differs=differs,
+        questions=(*questions_of(case, national, scope, label), *extra), suggestion=suggestion_of(own, label),
+        reason=reason_of(case, national, scope, label), elements=elements_of(case, scope),
+    )
+
+
+def _quality_rule(label: str, national: National, scope: Scope, confidence: float, threshold: float) -> tuple[str, tuple[str, ...]]:
+    """(label to print, extra questions): incomplete texts never give 未覆盖, digests ask for the full text."""
+    notes: list[str] = []
+    kinds = {national.document.meta.text_kind, *(d.meta.text_kind for d in scope.documents)}
+    if "digest" in kinds and label in (CLASH, COVERED, PARTIAL):
+        notes.append("依据为要点摘编，措辞差异需核对原文")
+    incomplete = [d.meta.title for d in (national.document, *scope.documents) if d.quality == "incomplete"]
+    if incomplete and label in (MISSING, DIRECT):
+        notes.append(f"文本不完整，不能据此认定没有规定：{'、'.join(incomplete)}")
+        return UNDETERMINED, tuple(notes)
+    if not scope.rules and label != NOT_APPLICABLE:
+        notes.append("比对范围内没有可用的本地文本")
+        return UNDETERMINED, tuple(notes)
+    return (label if confidence >= threshold else UNDETERMINED), tuple(notes)
+
+
+# -- explanations -----------------------------------------------------------------------------------------------------------
+
+
+def evidence_of(case: Case, scope: Scope, label: str) -> tuple[Evidence, ...]:
+    """Up to five articles, decisive first; grade 2 where the article answers the duty, 1 where it is only related."""
+    out = []
+    decisive = label in (CLASH, COVERED, PARTIAL)
+    for index, candidate in enumerate(case.ranked[:EVIDENCE]):
+        place, rule = scope.articles[candidate.article], scope.rules[candidate.rule]
+        grade = 2 if decisive and (index == 0 or case.shares[index] >= max(0.35, 0.6 * case.shares[0])) else 1
+        own = rule.requirement
+        out.append(
+            Evidence(
+                doc_id=place.document.doc_id, title=place.document.meta.title, provision_id=place.provision.provision_id,
+                article=place.provision.label, address=own.address, quote=own.text, grade=grade,
+                score=round(case.shares[index], 4), start=own.start, end=own.end,
+            )
+        )
+    return tuple(out)
+
+
+def _best(case: Case, scope: Scope) -> tuple[LocalRule, Provision, Document] | None:
+    if not case.ranked:
+        return None
+    best = case.ranked[0]
+    place = scope.articles[best.article]
+    return scope.rules[best.rule], place.provision, place.document
+
+
+def missing_elements(case: Case, scope: Scope, limit: int = 4) -> tuple[str, ...]:
+    """Parts of the duty whose words the decisive articles do not have, longest gap first in reading order."""
+    decisive = [c for i, c in enumerate(case.ranked) if i == 0 or case.shares[i] >= 0.6 * case.shares[0]][:3]
+    held = frozenset().union(*(scope.articles[c.article].words for c in decisive)) if decisive else frozenset()
+    text = "".join(scope.articles[c.article].text for c in decisive)
+    parts = [
+        (coverage(words, held, text), clause)
+        for clause, words in zip(case.duty.clause_texts, case.duty.clause_words, strict=True) if words
+    ]
+    gaps = [clause for share, clause in parts if share < 0.6]
+    if not gaps and parts:
+        gaps = [min(parts)[1]]
+    own = case.duty.requirement
+    best = _best(case, scope)
+    if best and own.amounts and number_match(own.amounts, best[0].requirement.amounts)[0] < 1:
+        gaps.append("数值或期限：" + "、".join(a.text for a in own.amounts))
+    return tuple(dict.fromkeys(gaps))[:limit]
+
+
+def differing_elements(case: Case, scope: Scope) -> tuple[str, ...]:
+    """What the decisive local rule says otherwise, element by element, with the words of both sides."""
+    best = _best(case, scope)
+    if not best:
+        return ()
+    rule, own = best[0].requirement, case.duty.requirement
+    out = []
+    signs = difference_features(case.duty, best[0], best[1].text)
+    if signs["d_weaker"] or signs["d_ban_for_may"] or signs["d_stronger"]:
+        out.append(f"E3 强度：国家“{'、'.join(own.modality_words[:2]) or own.modality}”，本地“{'、'.join(rule.modality_words[:2]) or rule.modality}”")
+    for a in own.amounts:
+        other = [b for b in rule.amounts if b.kind == a.kind]
+        if other and all((b.value, b.unit) != (a.value, a.unit) for b in other):
+            out.append(f"E5 数值：国家“{a.text}”，本地“{other[0].text}”")
+    for ours, theirs in distinct_clashes(case.duty.text, best[0].text):
+        out.append(f"E2 用语：国家“{ours}”，本地“{theirs}”")
+    for text in (x for x in rule.exceptions if x not in own.text):
+        if signs["d_exception"]:
+            out.append(f"E4 例外：本地增加“{text[:40]}”")
+    if signs["d_approval"] or signs["d_ban"]:
+        out.append("E4 条件：本地增加批准、同意一类的前置条件")
+    if signs["d_exception_lost"]:
+        out.append("E4 例外：国家文本的例外本地未写")
+    return tuple(out) or (f"表述不同：本地“{rule.text[:60]}”",)
+
+
+def coverage_tag(case: Case, scope: Scope) -> str:
+    """同文, 细化, 严于国家 or 引致 of a covered duty."""
+    best = case.ranked[0]
+    f, rule = best.features, scope.rules[best.rule]
+    own = case.duty.requirement
+    place = scope.articles[best.article]
+    if refers_to_national(rule.text) and f["cov_rule"] < 0.6 and not refers_to_national(case.duty.text):
+        return "引致"
+    if f["lcs"] >= 0.8 or f["gram4"] >= 0.6:
+        return "同文" if f["rev_cov"] >= 0.45 or f["lcs"] >= 0.9 else "细化"
+    if own.modality in ("permission", "encouragement") and rule.requirement.modality in ("obligation", "prohibition"):
+        return "严于国家"
+    return "引致" if refers_to_national(place.text) and f["cov_art"] < 0.5 else "细化"
+
+
+def severity_of(duty: Requirement, label: str) -> str:
+    """高, 中 or 低 for gaps (domain.md 4.5); empty where nothing is to be done."""
+    if label not in (MISSING, PARTIAL, CLASH):
+        return ""
+    if duty.modality in ("permission", "encouragement", "goal", "principle") or duty.modality_level <= 2:
+        return "低"
+    institution = re.search(r"(?:制度|机制|机构|目录|方案|平台|预案|体系|清单)", duty.text)
+    if duty.modality_level >= 5 and (duty.amounts or re.search(r"及时|立即", duty.text) or institution):
+        return "高"
+    return "中"
+
+
+_SUGGESTIONS = {
+    NOT_APPLICABLE: "暂不调整", CLASH: "修改或解释", COVERED: "暂不调整", PARTIAL: "印发配套", DIRECT: "衔接执行", MISSING: "制定",
+}
+
+
+def suggestion_of(duty: Requirement, label: str) -> str:
+    """One of the verbs of domain.md 4.7."""
+    if label == MISSING and severity_of(duty, label) == "低":
+        return "可完善：视需要制定"
+    return _SUGGESTIONS[label]
+
+
+def questions_of(case: Case, national: National, scope: Scope, label: str) -> tuple[str, ...]:
+    """What only a person can answer: variation under zone authority, 从其规定, which text is later."""
+    out = []
+    best = _best(case, scope)
+    if label == CLASH and best:
+        _, provision, document = best
+        if re.search(r"经济特区.*条例", document.meta.title):
+            out.append("是否属于经济特区法规的变通规定？")
+        if "从其规定" in document.text or "另有规定" in provision.text:
+            out.append("是否由“另有规定的，从其规定”条款吸收？")
+        ours, theirs = document.meta.effective_on, national.document.meta.effective_on
+        if ours and theirs:
+            out.append(f"先后：本地{ours}施行，国家{theirs}施行" + ("，本地在先，可能滞后" if ours < theirs else ""))
+        else:
+            out.append("两份文件何者在后？上位法后出台的，差异可能是滞后")
+    if label == MISSING and scope.tier == "city":
+        out.append("省级或区级文件是否已作安排？")
+    if label in (COVERED, PARTIAL, CLASH) and best and best[2].meta.status == "draft":
+        out.append("本地文本为征求意见稿，只能作拟出台参考")
+    return tuple(out)
+
+
+def reason_of(case: Case, national: National, scope: Scope, label: str) -> str:
+    """One sentence that says which rule decided and on what."""
+    own = case.duty.requirement
+    best = _best(case, scope)
+    place = f"《{best[2].meta.title}》{best[0].requirement.address}" if best else "本地文本"
+    if label == NOT_APPLICABLE:
+        return outside_scope(own, scope)
+    if label == MISSING:
+        who = f"主体为{own.actor}" if own.actor else f"属{force_of(national.document)}"
+        return f"{who}，需要本地落实；最接近的{place}只是相关。" if best else f"{who}，需要本地落实；范围内没有相关条款。"
+    if label == DIRECT:
+        return f"{force_of(national.document)}有明确义务人{('（' + own.actor + '）') if own.actor else ''}，本地沉默；{place}只是相关。"
+    if label == COVERED:
+        return f"{place}对同一义务作了规定，要素齐备。"
+    if label == PARTIAL:
+        return f"{place}涉及同一义务，但要素不全。"
+    return f"{place}就同一义务作了不同规定，疑似不一致，建议核实。"
+
+
+def elements_of(case: Case, scope: Scope) -> dict[str, str]:
+    """E1-E6: what each side says, and 相符, 缺, 不同 or 未写."""
+    own = case.duty.requirement
+    best = _best(case, scope)
+    if not best:
+        return {}
+    rule = best[0].requirement
+    f = case.ranked[0].features
+    equal, other = number_match(own.amounts, rule.amounts)
+    return {
+        "E1 主体": f"{own.actor or '（未写）'} / {rule.actor or '（未写）'}",
+        "E2 行为": f"{own.action[:40]} / {rule.action[:40]}（词语对应 {f['cov_art']:.0%}）",
+        "E3 强度": f"{own.modality} / {rule.modality}",
+        "E4 条件例外": f"{'；'.join((*own.conditions, *own.exceptions))[:60] or '无'} / {'；'.join((*rule.conditions, *rule.exceptions))[:60] or '无'}",
+        "E5 数值时限": (
+            f"{'、'.join(a.text for a in own.amounts) or '无'} / {'、'.join(a.text for a in rule.amounts) or '无'}"
+            + ("" if not own.amounts else "（相同）" if equal == 1 else "（不同）" if other else "（本地未写）")
+        ),
+        "E6 配套": own.trigger or "无触发词",
+    }

@@ -1,0 +1,298 @@
+"""Label files and a corpus in, kb/data/judge_model.json out, with leave-one-document-out and leave-one-scope-out reports.
+
+    python scripts/train_judge.py --corpus ../shared/corpus --labels ../shared/gold/gaps-dev*.jsonl tests/eval/gaps-*.jsonl
+
+Labels may hold a quote or a fingerprint with its length. Vectors are cached in --cache, so a second run takes a minute.
+scikit-learn is needed here only; the product scores the JSON by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+
+from kb.align import Candidate, candidates, prepare
+from kb.evaluate_gaps import Label, find_document, read_labels, reliability, resolve, score, squeeze
+from kb.gaps import (
+    CLASH, COVERED, DIRECT, MISSING, PARTIAL, Case, National, build_national, case_features, evidence_of, outside_scope,
+    reverse_features, silent_label, NOT_APPLICABLE, choose,
+)
+from kb.judge_model import load_model
+from kb.models import Assessment, Document, DocumentMeta, Requirement
+from kb.parse import parse
+from kb.scope import Scope, build_scope
+
+ANSWERED = (CLASH, COVERED, PARTIAL)
+
+
+@dataclass(slots=True)
+class Row:
+    """One labelled duty with everything computed once."""
+
+    label: Label
+    requirement: Requirement
+    national: National
+    scope: Scope
+    duty: object
+    found: list[Candidate]
+    grades: list[int]
+
+
+class VectorCache:
+    """Encoder vectors kept in one .npz file, keyed by text."""
+
+    def __init__(self, path: Path, encoder_name: str | None) -> None:
+        self.path, self.encoder_name, self.encoder, self.held = path, encoder_name, None, {}
+        if path.exists():
+            with np.load(path) as data:
+                self.held = dict(zip(data["texts"].tolist(), data["vectors"], strict=True))
+
+    def encode(self, texts: Sequence[str], *, query: bool) -> np.ndarray:
+        prefix = "q:" if query else "p:"
+        wanted = [t for t in dict.fromkeys(texts) if prefix + t not in self.held]
+        if wanted:
+            if self.encoder is None:
+                from kb.embed import load_encoder
+
+                self.encoder = load_encoder(self.encoder_name)
+            rows = self.encoder.encode_queries(wanted) if query else self.encoder.encode_passages(wanted)
+            self.held.update({prefix + t: r for t, r in zip(wanted, rows, strict=True)})
+            self.dirty = True
+        return np.array([self.held[prefix + t] for t in texts], dtype=np.float32)
+
+    def queries(self, texts: Sequence[str]) -> np.ndarray:
+        return self.encode(texts, query=True)
+
+    def passages(self, texts: Sequence[str]) -> np.ndarray:
+        return self.encode(texts, query=False)
+
+    def save(self) -> None:
+        np.savez(self.path, texts=np.array(list(self.held)), vectors=np.array(list(self.held.values()), dtype=np.float32))
+
+
+def load_documents(corpus: Path) -> dict[str, Document]:
+    """Documents of the level folders keyed by squeezed title; metadata only as far as training needs it."""
+    from kb.corpus import load_corpus
+
+    return {squeeze(d.meta.title): d for d in load_corpus(corpus).documents}
+
+
+def load_documents_plain(corpus: Path) -> dict[str, Document]:
+    out = {}
+    for level in ("national", "guangdong", "shenzhen", "peers"):
+        for path in sorted((corpus / level).glob("*.md")):
+            text = path.read_text(encoding="utf-8")
+            title = text.splitlines()[0].lstrip("# ").strip()
+            meta = DocumentMeta(title=title, level=level, status="draft" if "征求" in title else "in_force")
+            out[squeeze(title)] = parse(text, meta, doc_id=path.stem)
+    return out
+
+
+def build_rows(labels: Sequence[Label], documents: dict[str, Document], vectors: VectorCache) -> list[Row]:
+    nationals: dict[str, National] = {}
+    scopes: dict[tuple[str, ...], Scope] = {}
+    requirements = [resolve(label, documents) for label in labels]
+    rows_of = vectors.queries([r.full_text for r in requirements])
+    rows = []
+    for label, requirement, vector in zip(labels, requirements, rows_of, strict=True):
+        document = find_document(label.title, documents)
+        key = tuple(sorted(map(squeeze, label.scope)))
+        if document.doc_id not in nationals:
+            nationals[document.doc_id] = build_national(document, vectors.queries)
+        if key not in scopes:
+            scopes[key] = build_scope([find_document(t, documents) for t in label.scope], vectors.passages)
+        national, scope = nationals[document.doc_id], scopes[key]
+        duty = prepare(requirement, document.meta.title, vector)
+        found = candidates(duty, scope)
+        for candidate in found:
+            candidate.features.update(reverse_features(duty, national, scope, candidate))
+        names = [(squeeze(scope.articles[c.article].document.meta.title), scope.articles[c.article].provision.label) for c in found]
+        grades = [2 if n in label.decisive else 1 if n in label.related else 0 for n in names]
+        rows.append(Row(label, requirement, national, scope, duty, found, grades))
+    return rows
+
+
+# -- fitting --------------------------------------------------------------------------------------------------------
+
+
+def linear(names, X, y, classes, C=0.1, weights=None):
+    mean, scale = X.mean(0), X.std(0)
+    scale[scale < 1e-9] = 1.0
+    model = LogisticRegression(C=C, max_iter=4000).fit((X - mean) / scale, y, sample_weight=weights)
+    assert list(model.classes_) == list(classes)
+    return {"type": "linear", "mean": mean.tolist(), "scale": scale.tolist(), "coef": model.coef_.tolist(), "intercept": model.intercept_.tolist()}
+
+
+def boosted(names, X, y, classes, rounds=90, depth=3, rate=0.06, seed=0, weights=None):
+    model = GradientBoostingClassifier(
+        n_estimators=rounds, max_depth=depth, learning_rate=rate, subsample=0.6, max_features=0.3, min_samples_leaf=5, random_state=seed
+    ).fit(X, y, sample_weight=weights)
+    assert list(model.classes_) == list(classes)
+    raw = model._raw_predict_init(X[:1].astype(np.float32))[0]
+    trees = [
+        [
+            [t.tree_.feature.tolist(), t.tree_.threshold.tolist(), t.tree_.children_left.tolist(), t.tree_.children_right.tolist(), t.tree_.value[:, 0, 0].tolist()]
+            for t in stage
+        ]
+        for stage in model.estimators_
+    ]
+    return {"type": "trees", "init": raw.tolist(), "rate": rate, "trees": trees}
+
+
+def classifier(names, X, y, classes, *, C, seeds=(0, 1), rounds=90, depth=3, weights=None):
+    members = [linear(names, X, y, classes, C, weights)] + [boosted(names, X, y, classes, rounds, depth, seed=s, weights=weights) for s in seeds]
+    return {"names": list(names), "classes": list(classes), "members": members}
+
+
+def matrix(rows: Sequence[dict[str, float]], names: Sequence[str]) -> np.ndarray:
+    return np.array([[r.get(n, 0.0) for n in names] for r in rows], dtype=np.float32).astype(float)
+
+
+def fit_rank(rows: Sequence[Row]) -> dict:
+    pairs = [c.features for r in rows for c in r.found]
+    names = sorted({k for p in pairs for k in p})
+    y = np.array(["yes" if g == 2 else "no" for r in rows for g in r.grades])
+    return classifier(names, matrix(pairs, names), y, ("no", "yes"), C=0.3, rounds=110)
+
+
+def rank_with(data: dict) -> Callable[[Sequence[Candidate]], np.ndarray]:
+    from kb.judge_model import _classifier
+
+    model = _classifier(data)
+    return lambda found: model.predict([c.features for c in found])[:, 1]
+
+
+def cases_of(rows: Sequence[Row], rank) -> list[Case]:
+    out = []
+    for row in rows:
+        shares = rank(row.found) if row.found else np.zeros(0)
+        order = sorted(range(len(row.found)), key=lambda i: (-shares[i], row.found[i].article))
+        ranked = tuple(row.found[i] for i in order)
+        ordered = tuple(float(shares[i]) for i in order)
+        out.append(Case(row.duty, ranked, ordered, case_features(row.duty, row.national, row.scope, ranked, ordered)))
+    return out
+
+
+def fit(rows: Sequence[Row], group: Callable[[Row], str], folds: int = 6) -> dict:
+    """All three parts; the rank scores that the later parts see in training come from folds that did not train on them."""
+    groups = sorted({group(r) for r in rows})
+    fold_of = {g: i % min(folds, len(groups)) for i, g in enumerate(groups)}
+    cases: dict[int, Case] = {}
+    for fold in sorted(set(fold_of.values())):
+        inside = [i for i, r in enumerate(rows) if fold_of[group(r)] == fold]
+        outside = [r for r in rows if fold_of[group(r)] != fold]
+        rank = rank_with(fit_rank(outside or rows))
+        for i, case in zip(inside, cases_of([rows[i] for i in inside], rank), strict=True):
+            cases[i] = case
+    keep = [i for i, r in enumerate(rows) if not outside_scope(r.requirement, r.scope) and r.label.labels[0] != NOT_APPLICABLE]
+    feats = [dict(cases[i].features) for i in keep]
+    names = sorted({k for f in feats for k in f})
+    X = matrix(feats, names)
+    gold = [rows[i].label.labels[0] for i in keep]
+    answered = np.array(["yes" if g in ANSWERED else "no" for g in gold])
+    sub = [j for j, g in enumerate(gold) if g in ANSWERED]
+    classes = tuple(sorted({gold[j] for j in sub}))
+    return {
+        "format": 1, "version": time.strftime("%Y-%m-%d"), "rank": fit_rank(rows),
+        "answered": classifier(names, X, answered, ("no", "yes"), C=0.03),
+        "label": classifier(names, X[sub], np.array([gold[j] for j in sub]), classes, C=0.03),
+        "calibration": [], "bias": {},
+    }
+
+
+def apply(model_data: dict, rows: Sequence[Row]) -> list[tuple[Assessment, dict[str, float]]]:
+    from kb.gaps import probabilities
+
+    model = load_model(json.dumps(model_data))
+    rank = lambda found: model.rank.predict([c.features for c in found])[:, 1]  # noqa: E731
+    out = []
+    for row, case in zip(rows, cases_of(rows, rank), strict=True):
+        shares = probabilities(case, row.national, row.scope, model)
+        label = choose(shares, model.bias)
+        out.append((
+            Assessment(
+                requirement_id=row.requirement.requirement_id, scope=row.scope.titles, label=label, proposed_label=label, tag="",
+                rule="", confidence=min(1.0, shares[label]), severity="", evidence=evidence_of(case, row.scope, label),
+            ), shares,
+        ))
+    return out
+
+
+def cross_validate(rows: Sequence[Row], group: Callable[[Row], str], inner: Callable[[Row], str]):
+    results: dict[int, tuple[Assessment, dict]] = {}
+    for g in sorted({group(r) for r in rows}):
+        test = [i for i, r in enumerate(rows) if group(r) == g]
+        train = [r for r in rows if group(r) != g]
+        model = fit(train, inner)
+        for i, got in zip(test, apply(model, [rows[i] for i in test]), strict=True):
+            results[i] = got
+    return [results[i] for i in range(len(rows))]
+
+
+def report(name: str, rows: Sequence[Row], got) -> dict:
+    out = score([r.label for r in rows], [a for a, _ in got])
+    print(f"{name}: n {out['n']} accuracy {out['accuracy']} macro-F1 {out['macro_f1']} ev@1 {out['evidence@1']} ev@5 {out['evidence@5']}")
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--labels", type=Path, nargs="+", required=True)
+    parser.add_argument("--out", type=Path, default=Path("kb/data/judge_model.json"))
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/judge_vectors.npz"))
+    parser.add_argument("--encoder")
+    parser.add_argument("--plain", action="store_true", help="parse the corpus without its catalogue")
+    parser.add_argument("--no-cv", action="store_true")
+    parser.add_argument("--errors", type=Path)
+    args = parser.parse_args()
+    began = time.time()
+    documents = load_documents_plain(args.corpus) if args.plain else load_documents(args.corpus)
+    vectors = VectorCache(args.cache, args.encoder)
+    rows: list[Row] = []
+    files: dict[int, str] = {}
+    for path in args.labels:
+        for row in build_rows(read_labels(path.read_text(encoding="utf-8").splitlines(), path.name), documents, vectors):
+            files[id(row)] = path.stem
+            rows.append(row)
+    if getattr(vectors, "dirty", False):
+        vectors.save()
+    print(f"{len(rows)} labels, features {time.time() - began:.0f} s", file=sys.stderr)
+    by_document, by_scope = (lambda r: squeeze(r.label.title)), (lambda r: "|".join(sorted(map(squeeze, r.label.scope))))
+    if not args.no_cv:
+        for name, group, inner in (("leave-one-document-out", by_document, by_document), ("leave-one-scope-out", by_scope, by_scope)):
+            got = cross_validate(rows, group, inner)
+            out = report(name, rows, got)
+            for stem in dict.fromkeys(files.values()):
+                part = [i for i, r in enumerate(rows) if files[id(r)] == stem]
+                report(f"    {stem}", [rows[i] for i in part], [got[i] for i in part])
+            print("   ", json.dumps({k: v["f1"] for k, v in out["per_label"].items()}, ensure_ascii=False))
+            print("   ", json.dumps(out["confusion"], ensure_ascii=False))
+            if args.errors:
+                write_errors(args.errors.with_suffix(f".{name}.txt"), rows, got)
+    model = fit(rows, by_document)
+    args.out.write_text(json.dumps(model, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    print(f"{args.out} written, {time.time() - began:.0f} s", file=sys.stderr)
+
+
+def write_errors(path: Path, rows, got) -> None:
+    lines = []
+    for row, (a, shares) in zip(rows, got, strict=True):
+        if a.proposed_label in row.label.labels:
+            continue
+        top = " ; ".join(f"{e.article} {e.quote[:60]}" for e in a.evidence[:2])
+        lines.append(f"{row.label.label_id} gold {row.label.labels} got {a.proposed_label} {({k: round(v, 2) for k, v in shares.items()})}\n   {row.requirement.text}\n   top: {top}\n   gold ev: {sorted(x[1] for x in row.label.decisive)}")
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
