@@ -195,6 +195,11 @@ _REPEAT = re.compile(r"每(?:半年|季度|季|年度|年|月|周|日|\s*\d+\s*�
 _OPEN_TERMS = ("定期", "及时", "立即", "逐年", "按年度", "随时")
 # 分两类, 每年一次: counting a list or saying 每年 another way adds no fact
 _COUNTED = re.compile(r"\d(?:[类项种个条级次]|方面)")
+_SANCTIONS = (
+    "罚款", "警告", "没收", "吊销", "处分", "约谈", "通报", "停业整顿", "刑事责任", "民事责任", "治安", "责令", "拘留", "信用",
+)  # fmt: skip
+_EXCEPTION = re.compile(r"除外|另有规定|从其规定|(?<![开解消清排删拆废破])除(?!以|应当|满足|符合|依照|遵守|了?.{0,3}外部)[^。；]{1,60}?外|例外")
+_EXCEPTION_SAID = re.compile(_EXCEPTION.pattern + "|除|以外|不受|免|不适用|另|但|之外|不在此限")
 _TIME_UNITS = {"工作日", "自然日", "小时", "分钟", "个月", "年", "日", "周"}
 _SAME_UNIT = {
     "个工作日": "工作日",
@@ -210,12 +215,13 @@ _SCALE = {"万": 10**4, "亿": 10**8, "万亿": 10**12, "千": 10**3, "百": 10*
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What must agree in one unit: amounts and how often each occurs, references, open terms, modality."""
+    """What must agree in one unit: amounts and how often each occurs, references, open terms, sanctions, modality."""
 
     amounts: Counter[str]
     bounds: frozenset[tuple[str, str]]
     references: frozenset[str]
     open_terms: frozenset[str]
+    sanctions: frozenset[str]
     modality: Counter[str]
 
 
@@ -229,7 +235,8 @@ def facts(text: str) -> Facts:
     without = _ORDINAL.sub("", _REF.sub("", re.sub(rf"(?<=条)至第(?={_N}条)", "、第", plain)))
     amounts, bounds = _amounts(without)
     terms = frozenset(t for t in _OPEN_TERMS if t in plain)
-    return Facts(amounts, frozenset(bounds), references, terms, modality(plain))
+    sanctions = frozenset(word for word in _SANCTIONS if word in plain)
+    return Facts(amounts, frozenset(bounds), references, terms, sanctions, modality(plain))
 
 
 def _reference_marks(text: str) -> Iterator[str]:
@@ -442,6 +449,11 @@ def _compare_unit(name: str, mine: DigestUnit, official: DigestUnit, preface: Fa
     for term in sorted(a.open_terms ^ b.open_terms):
         side = "全文" if term in b.open_terms else "摘编"
         found.append(Finding("warning", where, f"开放用语“{term}”只见于{side}", "核对时限用语"))
+    for word in sorted(a.sanctions ^ b.sanctions):
+        severity = "error" if style == "articles" else "warning"
+        found.append(Finding(severity, where, f"“{word}”只见于{'全文' if word in b.sanctions else '摘编'}", "核对责任"))
+    if _EXCEPTION.search(_rules(official)) and not _EXCEPTION_SAID.search(_rules(mine)):
+        found.append(Finding("warning", where, "全文有例外（除外、另有规定），摘编没有", "补上例外"))
     found += _compare_modality(where, a.modality, b.modality, style)
     found += _compare_structure(where, mine, official, style)
     return found
