@@ -1,0 +1,501 @@
+"""Statute questions and mined pairs in, adapted encoder weights out.
+
+Three steps, each a subcommand: `mine` writes training triples from the benchmark articles, the STARD training questions
+and the policy texts (nothing of a gold label is read); `train` runs contrastive learning on a CPU with the embeddings
+and the lower layers frozen; `blend` averages the adapted and the original weights, which keeps what the original knew.
+The data stay outside the repository; the recipe, the seed and the numbers are in docs/encoder.md.
+
+    python scripts/train_encoder.py mine  --shared DIR --out WORK
+    python scripts/train_encoder.py train --work WORK
+    python scripts/train_encoder.py blend --base BASE --adapted WORK/last.safetensors --share 0.8 --out BLEND
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SEED = 20260101
+DEV_QUESTIONS = 150
+GROUP_SIZES = {
+    "question": 4000,
+    "keywords": 1800,
+    "restated": 1200,
+    "sentence": 600,
+    "policy_keywords": 1400,
+    "policy_heading": 560,
+    "policy_restated": 800,
+}
+"""Triples per group over the whole run; questions of the public repeat (about two epochs), the rest is seen once."""
+
+_DATA_WORDS = re.compile("数据|信息|网络|政务|信用|电子|隐私|算法|平台|数字|统计|档案|密码|保密")
+_SENTENCE_END = re.compile("(?<=[。；！？])")
+_HEADING = re.compile(
+    r"^(?:[（(][一二三四五六七八九十百]+[）)]|[一二三四五六七八九十百]+、|第[一二三四五六七八九十百零]+条|\d+[.．、])\s*"
+)
+_TELLING_IDF = 2.5
+_TAILS = (
+    "",
+    "",
+    "",
+    "怎么规定",
+    "有什么要求",
+    "怎么办",
+    "由谁负责",
+    "要满足什么条件",
+    "怎么处理",
+    "有哪些规定",
+    "多长时间",
+    "怎么处罚",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """A statute article or a policy paragraph: id, title of its document, text, and where it stands."""
+
+    id: str
+    law: str
+    text: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Triple:
+    """A query, a passage that answers it, passages that look alike but do not, and the ids not to count as wrong."""
+
+    group: str
+    query: str
+    query_is_passage: bool
+    positive: Article
+    negatives: tuple[Article, ...]
+    relevant: tuple[str, ...]
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def read_articles(path: Path, level: str) -> list[Article]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [Article(r["id"], r["law"], r["text"], level) for r in rows]
+
+
+def read_policy(root: Path) -> list[Article]:
+    """Paragraphs of the policy corpus; a line of a file is a paragraph, its first line the title."""
+    out = []
+    for path in sorted(root.glob("*/*.md")):
+        title, *lines = path.read_text(encoding="utf-8").splitlines()
+        for n, line in enumerate(lines):
+            text = line.strip()
+            if 30 <= len(text) <= 600:
+                out.append(Article(f"{path.parent.name}/{path.stem}#{n}", title.lstrip("# "), text, path.parent.name))
+    return out
+
+
+def read_questions(path: Path) -> tuple[list[dict], list[dict]]:
+    """STARD training questions as (train, dev); dev is a fixed sample of 150 that training never reads."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    dev = set(random.Random(SEED).sample(range(len(rows)), DEV_QUESTIONS))
+    return [r for i, r in enumerate(rows) if i not in dev], [r for i, r in enumerate(rows) if i in dev]
+
+
+# --- mining ------------------------------------------------------------------------------------------------------
+
+
+def words(text: str) -> list[str]:
+    import rjieba
+
+    return [w for w in rjieba.cut(text) if re.search(r"\w", w)]
+
+
+def bigrams(text: str) -> set[str]:
+    return {text[i : i + 2] for i in range(len(text) - 1)}
+
+
+def overlap(a: str, b: str) -> float:
+    """Jaccard similarity of character bigrams, 0 to 1."""
+    x, y = bigrams(a), bigrams(b)
+    return len(x & y) / max(1, len(x | y))
+
+
+class Lexical:
+    """BM25 over words of title and text, for mining only."""
+
+    def __init__(self, articles: Sequence[Article]) -> None:
+        import tantivy
+
+        schema = tantivy.SchemaBuilder()
+        schema.add_unsigned_field("n", stored=True)
+        schema.add_text_field("body", tokenizer_name="whitespace", index_option="freq")
+        self.articles = articles
+        self.schema = schema.build()
+        index = tantivy.Index(self.schema)
+        writer = index.writer(heap_size=200_000_000, num_threads=1)
+        self.df: Counter[str] = Counter()
+        for n, article in enumerate(articles):
+            tokens = words(f"{article.law} {article.text}")
+            self.df.update(set(tokens))
+            writer.add_document(tantivy.Document(n=n, body=" ".join(tokens)))
+        writer.commit()
+        index.reload()
+        self.index, self.searcher = index, index.searcher()
+
+    def idf(self, word: str) -> float:
+        return math.log(1 + len(self.articles) / (1 + self.df[word]))
+
+    def top(self, tokens: Sequence[str], k: int) -> list[Article]:
+        import tantivy
+
+        terms = [tantivy.Query.term_query(self.schema, "body", w) for w in dict.fromkeys(tokens) if w in self.df]
+        if not terms:
+            return []
+        query = tantivy.Query.boolean_query([(tantivy.Occur.Should, t) for t in terms])
+        hits = self.searcher.search(query, k).hits
+        return [self.articles[self.searcher.doc(address)["n"][0]] for _, address in hits]
+
+
+def keyword_query(article: Article, lexical: Lexical, rng: random.Random) -> str:
+    """A few telling words of the text in their order, now and then with a question's ending."""
+    text = _HEADING.sub("", article.text)
+    tokens = [w for w in dict.fromkeys(words(text)) if len(w) > 1 and lexical.idf(w) > _TELLING_IDF]
+    if len(tokens) < 4:
+        return ""
+    weights = {w: lexical.idf(w) * rng.random() for w in tokens}
+    chosen = set(sorted(tokens, key=weights.__getitem__, reverse=True)[: rng.randint(3, 6)])
+    joint = rng.choice(("", " "))
+    return joint.join(w for w in tokens if w in chosen) + rng.choice((" ", "")) + rng.choice(_TAILS)
+
+
+def hard_negatives(hits: Sequence[Article], positives: Sequence[Article], skip: int, n: int = 8) -> tuple[Article, ...]:
+    """Hits past the first `skip` that neither are nor restate a positive."""
+    ids = {p.id for p in positives}
+    out = [h for h in hits[skip:] if h.id not in ids and all(overlap(h.text, p.text) < 0.33 for p in positives)]
+    return tuple(out[:n])
+
+
+def mine_questions(train: Sequence[dict], by_id: dict[str, Article], lexical: Lexical) -> Iterator[Triple]:
+    for row in train:
+        positives = [by_id[i] for i in row["relevant"] if i in by_id]
+        negatives = hard_negatives(lexical.top(words(row["query"]), 60), positives, skip=0, n=24)
+        for p in positives:
+            yield Triple("question", row["query"], False, p, negatives, tuple(row["relevant"]))
+
+
+def mine_keywords(group: str, pool: Sequence[Article], lexical: Lexical, rng: random.Random) -> Iterator[Triple]:
+    for article in pool:
+        query = keyword_query(article, lexical, rng)
+        if query:
+            negatives = hard_negatives(lexical.top(words(query), 20), [article], skip=0)
+            yield Triple(group, query, False, article, negatives, (article.id,))
+
+
+def mine_restated(group: str, pool: Sequence[Article], lexical: Lexical, rng: random.Random) -> Iterator[Triple]:
+    """The same duty in another document: close in wording, yet not a copy."""
+    for article in pool:
+        tokens = words(article.text)
+        best = sorted(dict.fromkeys(tokens), key=lexical.idf, reverse=True)[:24]
+        hits = [h for h in lexical.top(best, 30) if h.law != article.law]
+        close = [h for h in hits[:6] if 0.22 <= overlap(article.text, h.text) <= 0.7]
+        if 1 <= len(close) <= 3:  # more of them means boilerplate, where no passage is the answer
+            positive = max(close, key=lambda h: overlap(article.text, h.text))
+            yield Triple(
+                group,
+                article.text,
+                rng.random() < 0.5,
+                positive,
+                hard_negatives(hits, [article, positive], 0),
+                (article.id, positive.id),
+            )
+
+
+def mine_sentences(pool: Sequence[Article], lexical: Lexical, rng: random.Random) -> Iterator[Triple]:
+    """One sentence or item of an article, against the article without it."""
+    for article in pool:
+        sentences = [s.strip() for s in _SENTENCE_END.split(article.text) if len(s.strip()) >= 12]
+        if len(sentences) < 2:
+            continue
+        query = rng.choice(sentences)
+        rest = article.text.replace(query, "", 1)
+        negatives = hard_negatives(lexical.top(words(query), 20), [article], skip=0)
+        yield Triple(
+            "sentence", query, False, Article(article.id, article.law, rest, article.level), negatives, (article.id,)
+        )
+
+
+def mine_headings(pool: Sequence[Article], lexical: Lexical) -> Iterator[Triple]:
+    """The heading or first sentence of a policy point, against what follows it."""
+    for article in pool:
+        body = _HEADING.sub("", article.text)
+        head, _, rest = body.partition("。")
+        if not 4 <= len(head) <= 40 or len(rest) < 30:
+            continue
+        negatives = hard_negatives(lexical.top(words(head), 20), [article], skip=0)
+        yield Triple(
+            "policy_heading",
+            head,
+            False,
+            Article(article.id, article.law, rest, article.level),
+            negatives,
+            (article.id,),
+        )
+
+
+def take(items: Iterator[Triple], n: int) -> list[Triple]:
+    """The first n triples that have a hard negative."""
+    out: list[Triple] = []
+    for item in items:
+        if item.negatives:
+            out.append(item)
+        if len(out) == n:
+            break
+    return out
+
+
+def mine(shared: Path, out: Path) -> None:
+    rng = random.Random(SEED)
+    bench = shared / "bench"
+    national = read_articles(bench / "statutes-national.jsonl.gz", "national")
+    local = read_articles(bench / "statutes-local.jsonl.gz", "local")
+    policy = read_policy(shared / "corpus")
+    train, dev = read_questions(bench / "stard-train.jsonl")
+    lex_national, lex_all, lex_policy = Lexical(national), Lexical(national + local), Lexical(policy)
+
+    pool = [a for a in national + local if 30 <= len(a.text) <= 400]
+    rng.shuffle(pool)
+    pool.sort(key=lambda a: not _DATA_WORDS.search(a.text) and rng.random() < 0.5)  # half of the far topics go last
+    policy_pool = rng.sample(policy, len(policy))
+    third = len(pool) // 3
+    by_id = {a.id: a for a in national}
+    groups = {
+        "question": [t for t in mine_questions(train, by_id, lex_national) if t.negatives],
+        "keywords": take(mine_keywords("keywords", pool[:third], lex_all, rng), GROUP_SIZES["keywords"]),
+        "restated": take(mine_restated("restated", pool[third : 2 * third], lex_all, rng), GROUP_SIZES["restated"]),
+        "sentence": take(mine_sentences(pool[2 * third :], lex_all, rng), GROUP_SIZES["sentence"]),
+        "policy_keywords": take(
+            mine_keywords("policy_keywords", policy_pool, lex_policy, rng), GROUP_SIZES["policy_keywords"]
+        ),
+        "policy_heading": take(mine_headings(policy_pool, lex_policy), GROUP_SIZES["policy_heading"]),
+        "policy_restated": take(
+            mine_restated("policy_restated", policy_pool, lex_policy, rng), GROUP_SIZES["policy_restated"]
+        ),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, triples in groups.items():
+        print(f"{name}: {len(triples)}")
+        with (out / f"{name}.jsonl").open("w", encoding="utf-8") as f:
+            f.writelines(json.dumps(asdict(t), ensure_ascii=False) + "\n" for t in triples)
+    (out / "dev-questions.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in dev), "utf-8")
+
+
+# --- training ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how hard to train; token limits keep a CPU run short."""
+
+    batch: int = 40
+    peak_rate: float = 5e-5
+    warm_up: float = 0.08
+    temperature: float = 0.02
+    query_tokens: int = 96
+    passage_tokens: int = 112
+    frozen_layers: int = 6
+    titled_share: float = 0.5
+    save_every: int = 40
+
+
+def batches(work: Path, plan: Plan, rng: random.Random) -> list[list[Triple]]:
+    """Shuffled batches of one group each, as many as GROUP_SIZES asks for."""
+    out = []
+    for name, size in GROUP_SIZES.items():
+        rows = [triple_from(json.loads(line)) for line in (work / f"{name}.jsonl").read_text("utf-8").splitlines()]
+        stream: list[Triple] = []
+        while len(stream) < min(size, 3 * len(rows)):
+            stream += rng.sample(rows, len(rows))
+        stream = stream[:size]
+        out += [stream[i : i + plan.batch] for i in range(0, len(stream) - plan.batch + 1, plan.batch)]
+    rng.shuffle(out)
+    return out
+
+
+def triple_from(row: dict) -> Triple:
+    negatives = tuple(Article(**n) for n in row["negatives"])
+    return Triple(
+        row["group"],
+        row["query"],
+        row["query_is_passage"],
+        Article(**row["positive"]),
+        negatives,
+        tuple(row["relevant"]),
+    )
+
+
+class Bert:
+    """The encoder's forward pass over packed tokens (no padding in the matrix products), for training on a CPU."""
+
+    def __init__(self, weights: dict, frozen_layers: int, heads: int = 12, layers: int = 12) -> None:
+        self.w, self.heads, self.layers = weights, heads, layers
+        frozen = ("embeddings.", *(f"encoder.layer.{i}." for i in range(frozen_layers)))
+        for name, tensor in weights.items():
+            tensor.requires_grad_(not name.startswith(frozen))
+
+    def __call__(self, sequences: Sequence[Sequence[int]]):
+        """Token ids of each text to unit vectors (n, hidden)."""
+        import torch
+        from torch.nn import functional as F
+
+        lengths = torch.tensor([len(s) for s in sequences])
+        n, longest = len(sequences), int(lengths.max())
+        mask = torch.arange(longest)[None] < lengths[:, None]
+        row, position = mask.nonzero(as_tuple=True)
+        flat = row * longest + position
+        bias = torch.zeros(n, 1, 1, longest).masked_fill_(~mask[:, None, None], -1e4)
+        if torch.is_autocast_enabled("cpu"):
+            bias = bias.bfloat16()
+
+        w = self.w
+        ids = torch.tensor([i for s in sequences for i in s])
+        e = "embeddings."
+        x = (
+            w[e + "word_embeddings.weight"][ids]
+            + w[e + "position_embeddings.weight"][position]
+            + w[e + "token_type_embeddings.weight"][0]
+        )
+        x = self._norm(x, e + "LayerNorm")
+        hidden = x.shape[1]
+        for layer in range(self.layers):
+            p = f"encoder.layer.{layer}."
+
+            def split(t):
+                padded = t.new_zeros(n * longest, hidden).index_copy(0, flat, t)
+                return padded.view(n, longest, self.heads, -1).transpose(1, 2)
+
+            q, k, v = (split(self._linear(x, f"{p}attention.self.{s}")) for s in ("query", "key", "value"))
+            scores = (q @ k.transpose(-1, -2)) * (hidden // self.heads) ** -0.5 + bias
+            mixed = (scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(n * longest, hidden)[flat]
+            x = self._norm(self._linear(mixed, p + "attention.output.dense") + x, p + "attention.output.LayerNorm")
+            inner = F.gelu(self._linear(x, p + "intermediate.dense"))
+            x = self._norm(self._linear(inner, p + "output.dense") + x, p + "output.LayerNorm")
+        pooled = x.new_zeros(n, hidden, dtype=torch.float32).index_add(0, row, x.float()) / lengths[:, None]
+        return F.normalize(pooled, dim=1)
+
+    def _linear(self, x, name: str):
+        from torch.nn import functional as F
+
+        return F.linear(x, self.w[name + ".weight"], self.w[name + ".bias"])
+
+    def _norm(self, x, name: str):
+        from torch.nn import functional as F
+
+        return F.layer_norm(x, (x.shape[-1],), self.w[name + ".weight"], self.w[name + ".bias"], 1e-12)
+
+
+def encode_ids(tokenizer, texts: Sequence[str], limit: int) -> list[list[int]]:
+    """Token ids with the closing token kept when a text is cut to `limit`."""
+    out = [e.ids for e in tokenizer.encode_batch(list(texts))]
+    return [ids if len(ids) <= limit else ids[: limit - 1] + ids[-1:] for ids in out]
+
+
+def batch_loss(bert: Bert, tokenizer, batch: Sequence[Triple], plan: Plan, rng: random.Random):
+    """InfoNCE over positives and one hard negative each; passages that also answer a query do not count against it."""
+    import torch
+    from torch.nn import functional as F
+
+    def passage(a: Article) -> str:
+        return f"passage: {a.law} {a.text}" if rng.random() < plan.titled_share else f"passage: {a.text}"
+
+    passages = [t.positive for t in batch] + [rng.choice(t.negatives) for t in batch]
+    queries = [("passage: " if t.query_is_passage else "query: ") + t.query for t in batch]
+    q = bert(encode_ids(tokenizer, queries, plan.query_tokens))
+    p = bert(encode_ids(tokenizer, [passage(a) for a in passages], plan.passage_tokens))
+    scores = q.float() @ p.float().T / plan.temperature
+    also_right = torch.zeros_like(scores, dtype=torch.bool)
+    for i, t in enumerate(batch):
+        for j, a in enumerate(passages):
+            if j != i and (a.id in t.relevant or a.text == t.positive.text):
+                also_right[i, j] = True
+    return F.cross_entropy(scores.masked_fill(also_right, float("-inf")), torch.arange(len(batch)))
+
+
+def rate_at(step: int, total: int, plan: Plan) -> float:
+    """Learning rate: linear up over the warm-up share, then linear down to zero."""
+    warm = max(1, round(plan.warm_up * total))
+    return plan.peak_rate * min((step + 1) / warm, max(0.0, (total - step) / (total - warm)))
+
+
+def train(work: Path, plan: Plan, threads: int) -> None:
+    """WORK/base.safetensors and the mined files to WORK/last.safetensors, with checkpoints on the way."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from tokenizers import Tokenizer
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(SEED)
+    rng = random.Random(SEED)
+    tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
+    weights = load_file(work / "base.safetensors")
+    bert = Bert(weights, plan.frozen_layers)
+    learned = [t for t in weights.values() if t.requires_grad]
+    optimiser = torch.optim.AdamW(learned, lr=plan.peak_rate, weight_decay=0.01)
+    plans = batches(work, plan, rng)
+    started, recent = time.monotonic(), {}
+    for step, batch in enumerate(plans):
+        for group in optimiser.param_groups:
+            group["lr"] = rate_at(step, len(plans), plan)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = batch_loss(bert, tokenizer, batch, plan, rng)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimiser.step()
+        name = batch[0].group
+        recent[name] = 0.9 * recent.get(name, loss.item()) + 0.1 * loss.item()
+        if step % 10 == 0:
+            shown = " ".join(f"{k}={v:.3f}" for k, v in sorted(recent.items()))
+            print(f"{step}/{len(plans)} {time.monotonic() - started:.0f}s {shown}", flush=True)
+        if (step + 1) % plan.save_every == 0 or step + 1 == len(plans):
+            save_file({k: v.detach() for k, v in weights.items()}, work / "last.safetensors")
+
+
+def blend(base: Path, adapted: Path, share: float, out: Path) -> None:
+    """share * adapted + (1 - share) * base, tensor by tensor (Wortsman et al., 2022, "Robust fine-tuning")."""
+    from safetensors.numpy import load_file, save_file
+
+    a, b = load_file(adapted), load_file(base)
+    save_file({k: (share * a[k] + (1 - share) * b[k]).astype("float32") for k in b}, out)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    steps = parser.add_subparsers(dest="step", required=True)
+    p = steps.add_parser("mine", help="write training triples")
+    p.add_argument("--shared", type=Path, required=True, help="folder with bench/ and corpus/")
+    p.add_argument("--out", type=Path, required=True)
+    p.set_defaults(run=lambda a: mine(a.shared, a.out))
+    p = steps.add_parser("train", help="contrastive training from WORK/base.safetensors and WORK/tokenizer.json")
+    p.add_argument("--work", type=Path, required=True)
+    p.add_argument("--threads", type=int, default=1)
+    p.set_defaults(run=lambda a: train(a.work, Plan(), a.threads))
+    p = steps.add_parser("blend", help="average adapted and original weights")
+    for name in ("--base", "--adapted", "--out"):
+        p.add_argument(name, type=Path, required=True)
+    p.add_argument("--share", type=float, required=True, help="weight of the adapted model, 0 to 1")
+    p.set_defaults(run=lambda a: blend(a.base, a.adapted, a.share, a.out))
+    args = parser.parse_args(argv)
+    args.run(args)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
