@@ -7,17 +7,22 @@ right before it; without a title it belongs to the citing document itself (in a 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kb.models import Document, Provision, Unit
 from kb.numerals import ANY_NUMERAL, NUMERAL, article_label, article_number, to_chinese, to_int
-from kb.titles import NameMatch, TitleEntry, TitleIndex, alias_data, entry_of, find_numbers, is_draft_title, title_key
+from kb.titles import NameMatch, TitleEntry, TitleIndex, entry_of, find_numbers, is_draft_title
 
 __all__ = [
-    "Citation", "Edge", "TitleEntry", "TitleIndex", "alias_data", "build_graph", "cited_but_missing", "entry_of", "local_aliases",
-    "parse_citations", "parse_query", "resolve", "reverse_index",
+    "Citation",
+    "TitleEntry",
+    "TitleIndex",
+    "entry_of",
+    "local_aliases",
+    "parse_citations",
+    "parse_query",
+    "resolve",
 ]
 
 _N = ANY_NUMERAL
@@ -77,17 +82,23 @@ _QUERY_ARTICLE = re.compile(rf"(?<![\d第年月.])第?\s*({_N})\s*条(?!例)((?:
 _QUERY_PART = re.compile(rf"(?<=条)\s*{_N}\s*款|(?<=[条款])\s*[（(]?{_N}[)）]?\s*项")
 _JOIN = re.compile(r"^\s*(?:[、,，]|和|及|以及|或者|或|与|并)?\s*(?:的)?\s*$")
 _RANGE = re.compile(r"^\s*(?:至|到|—|–|-|~|～)\s*$")
-_SELF = re.compile(r"本(?:法|条例|办法|规定|规范|细则|规程|意见|方案|通知|指南|指引|规则|计划|措施|决定|标准|实施办法|实施细则)(?![律规])")
+_SELF = re.compile(
+    r"本(?:法|条例|办法|规定|规范|细则|规程|意见|方案|通知|指南|指引|规则|计划|措施|决定|标准|实施办法|实施细则)(?![律规])"
+)
 _SAME = re.compile(r"(?:同|该|上述|前述)(?:一)?(?:法(?![律规])|条例|办法|规定(?=第)|规范(?=第)|意见|方案|通知)")
-_DANGLING = re.compile(r"(?:国家|有关|相关|法律、行政法规|法律、法规|法律法规|法律|其他)(?:的)?(?:有关|相关)?(?:法律、(?:行政)?法规)?(?:的)?规定(?!第)")
+_DANGLING = re.compile(
+    r"(?:国家|有关|相关|法律、行政法规|法律、法规|法律法规|法律|其他)(?:的)?(?:有关|相关)?(?:法律、(?:行政)?法规)?(?:的)?规定(?!第)"
+)
 _RELATION = re.compile(r"(根据|依据|依照|按照|参照|贯彻|落实|违反|适用|执行|废止|修改|代替|衔接)")
-_ALIAS = re.compile(r"^\s*(?:[（(][^（）()]{0,24}[）)])?\s*[（(][^（()）]{0,24}?以下(?:简称|统称)[：:]?\s*[“\"《「]?([^”\"》」）)、，,]{1,20})")
+_ALIAS = re.compile(
+    r"^\s*(?:[（(][^（）()]{0,24}[）)])?\s*[（(][^（()）]{0,24}?以下(?:简称|统称)[：:]?\s*[“\"《「]?([^”\"》」）)、，,]{1,20})"
+)
 
 
 def local_aliases(text: str) -> dict[str, str]:
     """Short names a document gives to instruments: 《A法》（以下简称本法律甲） -> {"本法律甲": "A法"}."""
     found: dict[str, str] = {}
-    for start, end, title in _quoted(text):
+    for _start, end, title in _quoted(text):
         match = _ALIAS.match(text[end : end + 80])
         if match and not _SELF.fullmatch(match[1].strip()) and "《" not in text[end : end + match.start(1)]:
             found.setdefault(match[1].strip(), title)
@@ -156,7 +167,11 @@ def parse_query(query: str, titles: TitleIndex) -> list[Citation]:
 def _drafts_first(citation: Citation, titles: TitleIndex) -> Citation:
     """A query that says 征求意见稿 means the draft where the library holds one."""
     ids = {*citation.doc_ids, *(d for d in titles.drafts_of(citation.title))}
-    ordered = tuple(sorted(ids, key=lambda d: (not titles.entries[d].draft, citation.doc_ids.index(d) if d in citation.doc_ids else 0)))
+    ordered = tuple(
+        sorted(
+            ids, key=lambda d: (not titles.entries[d].draft, citation.doc_ids.index(d) if d in citation.doc_ids else 0)
+        )
+    )
     if not ordered or not titles.entries[ordered[0]].draft:
         return citation
     entry = titles.entries[ordered[0]]
@@ -196,16 +211,17 @@ def _mention_of(text: str, start: int, end: int, title: str, titles: TitleIndex,
 def _mentions(text: str, titles: TitleIndex, aliases: Mapping[str, str], context: Provision | None) -> list[_Title]:
     found = [_mention_of(text, s, e, t, titles) for s, e, t in _quoted(text)]
     own = [
-        _Title(m.start(), m.end(), "", (context.doc_id,) if context else (), "self", own=True) for m in _SELF.finditer(text)
+        _Title(m.start(), m.end(), "", (context.doc_id,) if context else (), "self", own=True)
+        for m in _SELF.finditer(text)
     ]
-    bare = [
-        _Title(m.start, m.end, _display(m, titles), m.doc_ids, m.how) for m in titles.find(text, derived=False)
-    ]
+    bare = [_Title(m.start, m.end, _display(m, titles), m.doc_ids, m.how) for m in titles.find(text, derived=False)]
     named: list[_Title] = []
     for alias, title in aliases.items():
         for match in re.finditer(re.escape(alias), text):
             ids, _ = titles.by_title(title, formal=True)
-            named.append(_Title(match.start(), match.end(), titles.entries[ids[0]].title if ids else title, ids, "local"))
+            named.append(
+                _Title(match.start(), match.end(), titles.entries[ids[0]].title if ids else title, ids, "local")
+            )
     mentions = _without_overlap(_without_overlap(_without_overlap(found, named), own), bare)
     for match in _SAME.finditer(text):
         last = next((m for m in reversed(mentions) if m.end <= match.start() and not m.own), None)
@@ -385,10 +401,16 @@ def _citation(text, start, place, owner, titles, context) -> Citation:
         return _relative_citation(text, place, context)
     end = place["end"]
     base = Citation(
-        span=(min(start, place["start"]), end), text=text[min(start, place["start"]) : end],
+        span=(min(start, place["start"]), end),
+        text=text[min(start, place["start"]) : end],
         kind="point" if place["kind"] == "point" else "article",
-        title=owner.title if owner else "", doc_ids=owner.doc_ids if owner else (), doc_id=(owner.doc_ids or ("",))[0] if owner else "",
-        paragraph=place.get("paragraph"), item=place.get("item"), subitem=place.get("subitem"), how=owner.how if owner else "",
+        title=owner.title if owner else "",
+        doc_ids=owner.doc_ids if owner else (),
+        doc_id=(owner.doc_ids or ("",))[0] if owner else "",
+        paragraph=place.get("paragraph"),
+        item=place.get("item"),
+        subitem=place.get("subitem"),
+        how=owner.how if owner else "",
         relation=_relation_before(text, start),
     )
     label = place.get("label")
@@ -423,7 +445,13 @@ def _checked(citation: Citation, labels: Sequence[str], titles: TitleIndex, cont
                 kind = "article" if full.endswith("条") or "条之" in full else "point"
                 others = tuple(d for d in citation.doc_ids if d != doc_id)
                 return replace(
-                    citation, doc_id=doc_id, doc_ids=(doc_id, *others), title=entry.title, label=full, kind=kind, resolved=True
+                    citation,
+                    doc_id=doc_id,
+                    doc_ids=(doc_id, *others),
+                    title=entry.title,
+                    label=full,
+                    kind=kind,
+                    resolved=True,
                 )
     known = [d for d in citation.doc_ids if d in titles.entries and titles.entries[d].labels]
     if not known:
@@ -445,7 +473,13 @@ def _inherit_article(citation: Citation, context: Provision | None, place: dict,
         unit = _unit_at(text, place["start"], context)
         paragraph = unit.paragraph if unit else None
     return replace(
-        citation, doc_id=context.doc_id, doc_ids=(context.doc_id,), label=context.label, paragraph=paragraph, how="self", resolved=True
+        citation,
+        doc_id=context.doc_id,
+        doc_ids=(context.doc_id,),
+        label=context.label,
+        paragraph=paragraph,
+        how="self",
+        resolved=True,
     )
 
 
@@ -466,28 +500,44 @@ def _relative_citation(text: str, place: dict, context: Provision | None) -> Cit
     start, end, step = place["start"], place["end"], place["rel"]
     word = text[start:end]
     base = Citation(
-        span=(start, end), text=word, kind="article", paragraph=place.get("paragraph"), item=place.get("item"),
-        subitem=place.get("subitem"), how="relative", relation=_relation_before(text, start),
+        span=(start, end),
+        text=word,
+        kind="article",
+        paragraph=place.get("paragraph"),
+        item=place.get("item"),
+        subitem=place.get("subitem"),
+        how="relative",
+        relation=_relation_before(text, start),
     )
     if context is None:
         return replace(base, reason="out_of_context")
     base = replace(base, doc_id=context.doc_id, doc_ids=(context.doc_id,), label=context.label)
     if word[-1] in "编章节":
         heading = next((h for h in reversed(context.heading_path) if word[-1] in h[:8]), "")
-        return replace(base, kind="division", label=heading, resolved=bool(heading), reason="" if heading else "out_of_context")
+        return replace(
+            base, kind="division", label=heading, resolved=bool(heading), reason="" if heading else "out_of_context"
+        )
     if word[-1] == "条":
         if step == 0:
             return replace(base, resolved=True)
         number = context.number[0] + step
         ok = context.kind == "article" and number >= 1
-        return replace(base, label=article_label(number) if ok else "", resolved=ok, reason="" if ok else "no_article_before")
+        return replace(
+            base, label=article_label(number) if ok else "", resolved=ok, reason="" if ok else "no_article_before"
+        )
     unit = _unit_at(text, start, context)
     if unit is None:
         return replace(base, reason="out_of_context")
     if word[-1] == "项":
         item = (unit.item or 0) + step if base.item is None else base.item
         ok = unit.item is not None and item >= 1
-        return replace(base, paragraph=unit.paragraph, item=item if ok else None, resolved=ok, reason="" if ok else "no_item_before")
+        return replace(
+            base,
+            paragraph=unit.paragraph,
+            item=item if ok else None,
+            resolved=ok,
+            reason="" if ok else "no_item_before",
+        )
     paragraph = unit.paragraph + step
     if paragraph < 1:
         return replace(base, reason="no_paragraph_before")
@@ -499,9 +549,15 @@ def _relative_citation(text: str, place: dict, context: Provision | None) -> Cit
 
 def _document_citation(text: str, mention: _Title, titles: TitleIndex) -> Citation:
     return Citation(
-        span=(mention.start, mention.end), text=text[mention.start : mention.end], kind="document", title=mention.title,
-        doc_id=(mention.doc_ids or ("",))[0], doc_ids=mention.doc_ids, how=mention.how,
-        relation=_relation_before(text, mention.start), resolved=bool(mention.doc_ids),
+        span=(mention.start, mention.end),
+        text=text[mention.start : mention.end],
+        kind="document",
+        title=mention.title,
+        doc_id=(mention.doc_ids or ("",))[0],
+        doc_ids=mention.doc_ids,
+        how=mention.how,
+        relation=_relation_before(text, mention.start),
+        resolved=bool(mention.doc_ids),
         reason="" if mention.doc_ids else "not_in_library",
     )
 
@@ -512,8 +568,15 @@ def _number_citations(text: str, titles: TitleIndex, *, loose: bool) -> list[Cit
         ids = titles.by_number(match.keys)
         found.append(
             Citation(
-                span=(match.start, match.end), text=match.text, kind="number", title=titles.entries[ids[0]].title if ids else "",
-                doc_id=ids[0] if ids else "", doc_ids=ids, how="number", resolved=bool(ids), reason="" if ids else "not_in_library",
+                span=(match.start, match.end),
+                text=match.text,
+                kind="number",
+                title=titles.entries[ids[0]].title if ids else "",
+                doc_id=ids[0] if ids else "",
+                doc_ids=ids,
+                how="number",
+                resolved=bool(ids),
+                reason="" if ids else "not_in_library",
                 relation=_relation_before(text, match.start),
             )
         )
@@ -523,7 +586,11 @@ def _number_citations(text: str, titles: TitleIndex, *, loose: bool) -> list[Cit
 def _dangling(text: str) -> list[Citation]:
     return [
         Citation(
-            span=m.span(), text=m[0], kind="dangling", relation=_relation_before(text, m.start()), reason="no_instrument_named"
+            span=m.span(),
+            text=m[0],
+            kind="dangling",
+            relation=_relation_before(text, m.start()),
+            reason="no_instrument_named",
         )
         for m in _DANGLING.finditer(text)
     ]
@@ -536,7 +603,7 @@ def _relation_before(text: str, start: int) -> str:
     return verbs[-1] if verbs else ""
 
 
-# --- resolution and graph ----------------------------------------------------------------------------------------------
+# --- resolution --------------------------------------------------------------------------------------------------------
 
 
 def resolve(citation: Citation, documents: Mapping[str, Document]) -> tuple[Provision | None, Unit | None, str]:
@@ -561,79 +628,3 @@ def resolve(citation: Citation, documents: Mapping[str, Document]) -> tuple[Prov
     if not wanted:
         return provision, None, "no_such_paragraph" if citation.item is None else "no_such_item"
     return provision, wanted[0], ""
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """`kind` is basis, policy_basis, citation, delegation, amendment, repeal or dangling. An unresolved edge has no target."""
-
-    kind: str
-    source: str
-    target: str
-    title: str
-    label: str
-    text: str
-    reason: str = ""
-
-
-_DELEGATION = re.compile(
-    r"(?:具体|实施|管理|配套)?[^，。；\n]{0,30}?(?:办法|细则|目录|标准|规则|清单|规定|方案|制度)[^，。；\n]{0,6}由([^，。；\n]{2,40}?)(?:另行|会同[^，。；\n]{2,30})?(?:制定|规定|确定|公布|编制)"
-)
-
-
-def build_graph(documents: Sequence[Document], titles: TitleIndex | None = None) -> list[Edge]:
-    """Basis, citation, delegation, amendment and repeal edges between provisions; one edge for every citation."""
-    titles = titles or TitleIndex.from_documents(documents)
-    edges: list[Edge] = []
-    for document in documents:
-        aliases = local_aliases(document.text)
-        for provision in document.provisions:
-            edges += _edges_of(provision, titles, aliases)
-    return edges
-
-
-def _edges_of(provision: Provision, titles: TitleIndex, aliases: Mapping[str, str]) -> Iterator[Edge]:
-    first = provision.label == "第一条" or provision.kind == "preamble"
-    for citation in parse_citations(provision.text, titles, provision, aliases=aliases):
-        target = citation.doc_id + (f"/{citation.label}" if citation.label and citation.resolved else "")
-        kind = _edge_kind(citation, provision, first)
-        yield Edge(
-            kind, provision.provision_id, target if citation.resolved else "", citation.title or citation.text, citation.label,
-            citation.text, citation.reason,
-        )
-    for match in _DELEGATION.finditer(provision.text):
-        yield Edge("delegation", provision.provision_id, "", match[1], "", match[0])
-
-
-def _edge_kind(citation: Citation, provision: Provision, first: bool) -> str:
-    if citation.kind == "dangling":
-        return "dangling"
-    if citation.relation in ("废止",) or re.search(r"同时废止|即行废止", provision.text[citation.span[1] : citation.span[1] + 40]):
-        return "repeal"
-    if citation.relation == "修改" or citation.title.startswith("关于修改"):
-        return "amendment"
-    if first and citation.kind in ("document", "number"):
-        return "basis" if citation.relation in ("根据", "依据", "依照", "") else "policy_basis"
-    return "citation"
-
-
-def reverse_index(edges: Iterable[Edge]) -> dict[str, list[Edge]]:
-    """Who points at a provision or document: target -> edges, in order of source."""
-    found: dict[str, list[Edge]] = defaultdict(list)
-    for edge in edges:
-        if edge.target:
-            found[edge.target].append(edge)
-    return {target: sorted(rows, key=lambda e: e.source) for target, rows in sorted(found.items())}
-
-
-def cited_but_missing(edges: Iterable[Edge]) -> list[tuple[str, int]]:
-    """(title, number of citing documents) of instruments the library does not hold, most cited first."""
-    citing: dict[str, set[str]] = defaultdict(set)
-    names: dict[str, Counter[str]] = defaultdict(Counter)
-    for edge in edges:
-        if edge.reason == "not_in_library":
-            key = title_key(edge.title)
-            citing[key].add(edge.source.split("/")[0])
-            names[key][edge.title] += 1
-    rows = [(names[key].most_common(1)[0][0], len(sources)) for key, sources in citing.items()]
-    return sorted(rows, key=lambda row: (-row[1], row[0]))

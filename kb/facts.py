@@ -14,10 +14,18 @@ from kb.titles import TitleIndex, canonical_maker, number_keys, title_key
 
 FIELDS = ("title", "doc_no", "issuers", "adopted_on", "issued_on", "effective_on", "kind", "status")
 _KINDS = {
-    "党内/政策文件": {"政策文件", "党联合文件", "党政联合文件", "行动计划", "规范性文件"}, "行动计划": {"行动计划", "政策文件"},
-    "政府规章": {"地方政府规章"}, "规范性文件": {"规范性文件", "名词解释", "行动计划", "政策文件"}, "地方标准": {"标准"},
+    "党内/政策文件": {"政策文件", "党联合文件", "党政联合文件", "行动计划", "规范性文件"},
+    "行动计划": {"行动计划", "政策文件"},
+    "政府规章": {"地方政府规章"},
+    "规范性文件": {"规范性文件", "名词解释", "行动计划", "政策文件"},
+    "地方标准": {"标准"},
 }
-_STATUS = {"现行有效": {"in_force", "amended", "expiry_unchecked"}, "征求意见稿": {"draft"}, "已废止": {"repealed"}, "已失效": {"lapsed"}}
+_STATUS = {
+    "现行有效": {"in_force", "amended", "expiry_unchecked"},
+    "征求意见稿": {"draft"},
+    "已废止": {"repealed"},
+    "已失效": {"lapsed"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ def compare_facts(facts: Sequence[Mapping[str, object]], documents: Iterable[Doc
         ids, how = titles.by_title(title)
         final = [i for i in ids if (by_id[i].meta.status == "draft") == ("征求意见稿" in title)]
         final = [i for i in final if how == "exact" or by_id[i].meta.level == fact.get("level", by_id[i].meta.level)]
-        if how in ("exact", "alias", "derived") and final and _same_instrument(by_id[final[0]], title):
+        if how in ("exact", "alias", "formal", "derived") and final and _same_instrument(by_id[final[0]], title):
             rows += _compare(fact, by_id[final[0]])
     return rows
 
@@ -68,32 +76,54 @@ def _compare(fact: Mapping[str, object], document: Document) -> Iterator[Compari
     yield from row("title", "title", meta.title, same)
     number = str(fact.get("document_number") or "")
     shared = set(number_keys(number)) & set(number_keys(meta.doc_no or ""))
-    yield from row("doc_no", "document_number", meta.doc_no or "", bool(shared) or title_key(number) == title_key(meta.doc_no or "-"))
+    yield from row(
+        "doc_no",
+        "document_number",
+        meta.doc_no or "",
+        bool(shared) or title_key(number) == title_key(meta.doc_no or "-"),
+    )
     known_makers = [_maker_key(canonical_maker(str(m))) for m in fact.get("issuers") or ()]
     read_makers = [_maker_key(canonical_maker(m)) for m in meta.issuers]
     lead_agrees = read_makers[:1] == known_makers[:1] and set(known_makers) <= set(read_makers)
     yield from row("issuers", "issuers", "、".join(meta.issuers), lead_agrees)
-    yield from row("adopted_on", "adopted_date", meta.adopted_on or "", _same_day(fact.get("adopted_date"), meta.adopted_on))
+    yield from row(
+        "adopted_on", "adopted_date", meta.adopted_on or "", _same_day(fact.get("adopted_date"), meta.adopted_on)
+    )
     issued = [d for d in (meta.signed_on, meta.promulgated_on, meta.adopted_on) if d]
     stated = meta.signed_on or meta.promulgated_on or ""
     yield from row("issued_on", "issued_date", stated, any(_same_day(fact.get("issued_date"), d) for d in issued))
-    yield from row("effective_on", "effective_date", meta.effective_on or "", _same_day(fact.get("effective_date"), meta.effective_on))
+    yield from row(
+        "effective_on",
+        "effective_date",
+        meta.effective_on or "",
+        _same_day(fact.get("effective_date"), meta.effective_on),
+    )
     kind = str(fact.get("doc_type") or "")
-    yield from row("kind", "doc_type", meta.kind, meta.kind == kind or meta.kind in _KINDS.get(kind, ()) or meta.status == "draft")
+    yield from row(
+        "kind", "doc_type", meta.kind, meta.kind == kind or meta.kind in _KINDS.get(kind, ()) or meta.status == "draft"
+    )
     status = str(fact.get("status") or "")
     if status in _STATUS:
-        yield from row("status", "status", "" if meta.status == "unverified" else meta.status, meta.status in _STATUS[status])
+        yield from row(
+            "status", "status", "" if meta.status == "unverified" else meta.status, meta.status in _STATUS[status]
+        )
 
 
 def _contains(title: str, known: str) -> bool:
     """A title with its makers in front (国家数据局等部门关于…) and without are one."""
     key = title_key(title)
-    return len(min(key, known, key=len)) >= 8 and (key.endswith(known) or known.endswith(key) or known in key and "印发" in key)
+    return len(min(key, known, key=len)) >= 8 and (
+        key.endswith(known) or known.endswith(key) or (known in key and "印发" in key)
+    )
 
 
 def _maker_key(name: str) -> str:
     name = re.sub(r"^中华人民共和国", "", name)
-    return {"市场监管总局": "国家市场监督管理总局", "国家市场监管总局": "国家市场监督管理总局", "中央网信办": "国家互联网信息办公室"}.get(name, name)
+    return {
+        "市场监管总局": "国家市场监督管理总局",
+        "国家市场监管总局": "国家市场监督管理总局",
+        "中央网信办": "国家互联网信息办公室",
+    }.get(name, name)
 
 
 def _same_day(known: object, read: str | None) -> bool:

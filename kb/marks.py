@@ -19,8 +19,12 @@ _LEAD = " \t　\u00a0#*"
 _DIGITS = "[0-9０-９]{1,3}"
 # what may stand first in a line -> the levels worth trying, in this order
 _FIRST = {
-    "第": ("article", "chapter", "section", "part", "division"), "附": ("annex",), "（": ("p2", "p4"), "(": ("p2", "p4"),
-    **{c: ("p1",) for c in "一二三四五六七八九十百"}, **{c: ("decimal", "p3") for c in "0123456789０１２３４５６７８９"},
+    "第": ("article", "chapter", "section", "part", "division"),
+    "附": ("annex",),
+    "（": ("p2", "p4"),
+    "(": ("p2", "p4"),
+    **dict.fromkeys("一二三四五六七八九十百", ("p1",)),
+    **dict.fromkeys("0123456789０１２３４５６７８９", ("decimal", "p3")),
     **{chr(c): ("p5",) for c in range(0x2460, 0x2474)},
 }
 _EXCLUDED = set("第、和至到款项规所的之中及或与，。；以")
@@ -127,7 +131,7 @@ def ends_sentence(lines: Sequence[Line], i: int) -> bool:
     if i == 0 or lines[i - 1].level in ("blank", "part", "chapter", "section", "division", "annex"):
         return True
     before = lines[i - 1].text
-    return before[-1] in TERMINAL or len(before) <= 18 and "，" not in before and "、" not in before
+    return before[-1] in TERMINAL or (len(before) <= 18 and "，" not in before and "、" not in before)
 
 
 def point_ready(lines: Sequence[Line], i: int) -> bool:
@@ -135,15 +139,19 @@ def point_ready(lines: Sequence[Line], i: int) -> bool:
     if ends_sentence(lines, i):
         return True
     before = lines[i - 1]
-    return before.level in ("p1", "p2", "p3", "division", "decimal") and len(before.text) <= 50 and "。" not in before.text
+    return (
+        before.level in ("p1", "p2", "p3", "division", "decimal") and len(before.text) <= 50 and "。" not in before.text
+    )
 
 
 def follows(number: tuple[int, ...], last: tuple[int, ...]) -> bool:
     """True when `number` is the next one: 四 after 三, 之一 after its article, 之二 after 之一, 第五条 after 第四条之二."""
     if number[0] == last[0] + 1:
         return not any(number[1:])
-    return number[0] == last[0] and number > last and (
-        number == (last[0], last[1] + 1) or (len(number) > len(last) and number[:-1] == last[: len(number) - 1])
+    return (
+        number[0] == last[0]
+        and number > last
+        and (number == (last[0], last[1] + 1) or (len(number) > len(last) and number[:-1] == last[: len(number) - 1]))
     )
 
 

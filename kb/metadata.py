@@ -20,10 +20,16 @@ from kb.titles import DOC_NO, NOUNS, canonical_doc_no, is_draft_title
 _HEAD_CHARS = 4000
 _Y, _M, _D = r"((?:19|20|２０|１９)[\d０-９]{2})", r"([\d０-９]{1,2})", r"([\d０-９l]{1,2})"
 _DATE = re.compile(rf"{_Y}\s*年\s*{_M}\s*月\s*{_D}\s*日")
-_HAN_DATE = re.compile(r"([一二][〇○零O０一二三四五六七八九]{3})\s*年\s*([一二三四五六七八九十]{1,2})\s*月\s*([一二三四五六七八九十]{1,3})\s*日")
+_HAN_DATE = re.compile(
+    r"([一二][〇○零O０一二三四五六七八九]{3})\s*年\s*([一二三四五六七八九十]{1,2})\s*月\s*([一二三四五六七八九十]{1,3})\s*日"
+)
 _DATE_LINE = re.compile(rf"^[（(]?\s*(?:{_DATE.pattern}|{_HAN_DATE.pattern})\s*(?:印发|发布)?\s*[）)]?$")
-_CHROME = re.compile(r"(?:[_\-—|]\s*)?(?:中国政府网|首都之窗|[\u4e00-\u9fff]{2,16}(?:门户网站|政府网|网站|电子政务网)|中央网络安全和信息化委员会办公室|国务院部门文件|政策库|通知公告|其他文件)\s*$")
-_ENDED = re.compile(r"^[【\[（(]\s*(已失效|失效|已废止|废止|该文件已废止)\s*[】\])）]|[（(]\s*(?:该文件|本文件)?\s*(?:已)(废止|失效)\s*[）)]\s*$")
+_CHROME = re.compile(
+    r"(?:[_\-—|]\s*)?(?:中国政府网|首都之窗|[\u4e00-\u9fff]{2,16}(?:门户网站|政府网|网站|电子政务网)|中央网络安全和信息化委员会办公室|国务院部门文件|政策库|通知公告|其他文件)\s*$"
+)
+_ENDED = re.compile(
+    r"^[【\[（(]\s*(已失效|失效|已废止|废止|该文件已废止)\s*[】\])）]|[（(]\s*(?:该文件|本文件)?\s*(?:已)(废止|失效)\s*[）)]\s*$"
+)
 
 
 def extract_metadata(
@@ -42,16 +48,33 @@ def extract_metadata(
     kind = _kind(title, number, text, path_level)
     inferred = kind == "规范性文件" and not notice and _looks_like_rule(title, number, text, path_level)
     validity = _validity(text)
-    expires = dates.get("expires_on") or (_expiry(dates.get("effective_on") or dates.get("signed_on"), validity) if validity else None)
+    expires = dates.get("expires_on") or (
+        _expiry(dates.get("effective_on") or dates.get("signed_on"), validity) if validity else None
+    )
     kind = "部门规章" if inferred else kind
     draft = is_draft_title(title) or is_draft_title(file_name)
     basis, repeals, amends = _basis(text), _repeals(text), _amends(title)
     meta = DocumentMeta(
-        title=title, level=path_level, kind=kind, normative_force=_force(kind, draft), place=_place(title, path_level),
-        issuers=_issuers(text, lines, title, kind, path_level), doc_no=number, signed_on=dates.get("signed_on"),
-        adopted_on=dates.get("adopted_on"), approved_on=dates.get("approved_on"), promulgated_on=dates.get("promulgated_on"),
-        effective_on=dates.get("effective_on"), expires_on=expires, validity=validity, basis=basis, amends=amends, repeals=repeals,
-        family=notice or _family(title), revised_on=dates.get("revised_on"), text_kind=str((front or {}).get("text_kind") or "full"),
+        title=title,
+        level=path_level,
+        kind=kind,
+        normative_force=_force(kind, draft),
+        place=_place(title, path_level),
+        issuers=_issuers(text, lines, title, kind, path_level),
+        doc_no=number,
+        signed_on=dates.get("signed_on"),
+        adopted_on=dates.get("adopted_on"),
+        approved_on=dates.get("approved_on"),
+        promulgated_on=dates.get("promulgated_on"),
+        effective_on=dates.get("effective_on"),
+        expires_on=expires,
+        validity=validity,
+        basis=basis,
+        amends=amends,
+        repeals=repeals,
+        family=notice or _family(title),
+        revised_on=dates.get("revised_on"),
+        text_kind=str((front or {}).get("text_kind") or "full"),
     )
     if inferred:
         meta = replace(meta, unverified=("kind",))
@@ -60,7 +83,14 @@ def extract_metadata(
     meta = _with_front(meta, front or {})
     findings = []
     if re.search(r"自.{0,12}施行", text[-1500:]) and not meta.effective_on and not draft:
-        findings.append(Finding("info", "", "the text says when it takes effect, but no date could be computed", "Add effective_on to the catalogue."))
+        findings.append(
+            Finding(
+                "info",
+                "",
+                "the text says when it takes effect, but no date could be computed",
+                "Add effective_on to the catalogue.",
+            )
+        )
     return meta, findings
 
 
@@ -71,7 +101,13 @@ def _with_front(meta: DocumentMeta, front: Mapping[str, object]) -> DocumentMeta
     for name, value in front.items():
         if name in known and value not in (None, "", []) and name not in ("level",):
             many = isinstance(getattr(meta, name), tuple)
-            changes[name] = tuple(str(v) for v in value) if many and isinstance(value, list) else (str(value),) if many else str(value)
+            changes[name] = (
+                tuple(str(v) for v in value)
+                if many and isinstance(value, list)
+                else (str(value),)
+                if many
+                else str(value)
+            )
     return replace(meta, **changes)
 
 
@@ -159,7 +195,10 @@ def _title(lines: Sequence[str], file_name: str) -> tuple[str, str | None]:
     if match:
         inner = match[2].strip()
         below = [_key(line) for line in lines[1:60]]
-        if any(_key(inner) == line or line.startswith(_key(inner)) and len(line) < len(_key(inner)) + 24 for line in below):
+        if any(
+            _key(inner) == line or (line.startswith(_key(inner)) and len(line) < len(_key(inner)) + 24)
+            for line in below
+        ):
             return inner, title
         return title, None
     for line in lines[1:6]:
@@ -181,7 +220,9 @@ def _strip_chrome(line: str) -> str:
 def _joined(lines: Sequence[str]) -> str:
     """A title broken over two or three lines, joined; "" when the first line is whole."""
     first = _strip_chrome(lines[0])
-    if first.endswith(NOUNS) or re.search(r"[）)》”]$", first) and re.sub(r"[（(][^（）()]*[）)]$", "", first).endswith(NOUNS):
+    if first.endswith(NOUNS) or (
+        re.search(r"[）)》”]$", first) and re.sub(r"[（(][^（）()]*[）)]$", "", first).endswith(NOUNS)
+    ):
         return ""
     text = first
     for line in lines[1:3]:
@@ -196,9 +237,13 @@ def _joined(lines: Sequence[str]) -> str:
 
 # --- numbers, makers, kind -----------------------------------------------------------------------------------------------
 
-_ORDER_LINE = re.compile(rf"^(.{{2,60}}?)令$|^(.{{2,60}}?)令\s*[（(]?\s*(?:\d{{4}}年?\s*)?第\s*({ANY_NUMERAL})\s*号[）)]?$")
+_ORDER_LINE = re.compile(
+    rf"^(.{{2,60}}?)令$|^(.{{2,60}}?)令\s*[（(]?\s*(?:\d{{4}}年?\s*)?第\s*({ANY_NUMERAL})\s*号[）)]?$"
+)
 _ORDER_NUMBER = re.compile(rf"^[（(]?\s*(?:\d{{4}}年\s*)?第\s*({ANY_NUMERAL})\s*号\s*[）)]?$")
-_ORDER_IN_HISTORY = re.compile(rf"((?:中华人民共和国)?[\u4e00-\u9fff]{{2,24}}?)令第\s*({ANY_NUMERAL})\s*号\s*(?:公布|发布|修订|修改)?")
+_ORDER_IN_HISTORY = re.compile(
+    rf"((?:中华人民共和国)?[\u4e00-\u9fff]{{2,24}}?)令第\s*({ANY_NUMERAL})\s*号\s*(?:公布|发布|修订|修改)?"
+)
 _NOTICE_LINE = re.compile(rf"^(.{{4,40}}?公告)$|^(.{{4,40}}?公告)\s*[（(]?.{{0,6}}?第?\s*({ANY_NUMERAL})\s*号[）)]?$")
 
 
@@ -210,12 +255,16 @@ def _doc_no(text: str, lines: Sequence[str], title: str) -> str | None:
             return canonical_doc_no(*match.groups())
         if order := _ORDER_LINE.match(line):
             maker = re.sub(r"[\s　]+", "", order[1] or order[2])
-            number = order[3] or (_ORDER_NUMBER.match(lines[i + 1]) or [None, None])[1] if i + 1 < len(lines) else order[3]
+            number = (
+                order[3] or (_ORDER_NUMBER.match(lines[i + 1]) or [None, None])[1] if i + 1 < len(lines) else order[3]
+            )
             if number:
                 return f"{maker}令第{to_int(number)}号"
         if notice := _NOTICE_LINE.match(line):
             maker = notice[1] or notice[2]
-            number = notice[3] or (_ORDER_NUMBER.match(lines[i + 1]) or [None, None])[1] if i + 1 < len(lines) else notice[3]
+            number = (
+                notice[3] or (_ORDER_NUMBER.match(lines[i + 1]) or [None, None])[1] if i + 1 < len(lines) else notice[3]
+            )
             if number:
                 return f"{maker}第{number}号"
         if re.match(r"^第[一1]条", line):
@@ -229,14 +278,19 @@ def _doc_no(text: str, lines: Sequence[str], title: str) -> str | None:
     return None
 
 
-_LEGISLATURE = re.compile(r"((?:第[\u4e00-\u9fff]{1,4}届)?全国人民代表大会(?:常务委员会)?|[\u4e00-\u9fff]{2,9}?(?:第[\u4e00-\u9fff]{1,4}届)?人民代表大会(?:常务委员会)?)")
+_LEGISLATURE = re.compile(
+    r"((?:第[\u4e00-\u9fff]{1,4}届)?全国人民代表大会(?:常务委员会)?|[\u4e00-\u9fff]{2,9}?(?:第[\u4e00-\u9fff]{1,4}届)?人民代表大会(?:常务委员会)?)"
+)
 
 
 def _issuers(text: str, lines: Sequence[str], title: str, kind: str, level: str) -> tuple[str, ...]:
     """Makers, lead first: from the signature, the decree, the 题注, or the makers the title begins with."""
     history = _history(lines)
     if kind in ("法律", "地方性法规", "经济特区法规"):
-        found = [re.sub(r"第[\u4e00-\u9fff]{1,5}届", "", m) for m in _LEGISLATURE.findall(re.sub(r"\d+年\d+月\d+日", " ", history))]
+        found = [
+            re.sub(r"第[\u4e00-\u9fff]{1,5}届", "", m)
+            for m in _LEGISLATURE.findall(re.sub(r"\d+年\d+月\d+日", " ", history))
+        ]
         return (_full_congress(found[0], title),) if found else ()
     if kind == "行政法规":
         return ("国务院",)
@@ -249,7 +303,9 @@ def _issuers(text: str, lines: Sequence[str], title: str, kind: str, level: str)
         return tuple(_split_makers(order[1] or order[2]))
     if about and not title.startswith("关于"):
         return tuple(_split_makers(about[1]))
-    statement = re.search(r"《[^》]+》已[经由]?于?\d{4}年\d+月\d+日([\u4e00-\u9fff]{2,20}?)\d{4}年第\d+次", text[:_HEAD_CHARS])
+    statement = re.search(
+        r"《[^》]+》已[经由]?于?\d{4}年\d+月\d+日([\u4e00-\u9fff]{2,20}?)\d{4}年第\d+次", text[:_HEAD_CHARS]
+    )
     if statement:
         return (statement[1],)
     review = re.search(r"日\s*([\u4e00-\u9fff]{4,20}?)\d{4}年第\d+次", history)
@@ -268,7 +324,9 @@ def _split_makers(text: str) -> list[str]:
     return [part for part in re.split(r"[\s、　]+", text.strip()) if len(part) >= 2]
 
 
-_OFFICE = re.compile(r"^(?:[\u4e00-\u9fff]{2,24}(?:局|部|委|办|办公室|办公厅|政府|院|厅|署|委员会|银行|总局|管委会|中心)|中共[\u4e00-\u9fff]{2,20}(?:部|委|办公厅|办公室)|国家标准委|公安部|财政部|中国证监会)$")
+_OFFICE = re.compile(
+    r"^(?:[\u4e00-\u9fff]{2,24}(?:局|部|委|办|办公室|办公厅|政府|院|厅|署|委员会|银行|总局|管委会|中心)|中共[\u4e00-\u9fff]{2,20}(?:部|委|办公厅|办公室)|国家标准委|公安部|财政部|中国证监会)$"
+)
 
 
 def _signature(lines: Sequence[str], text: str) -> tuple[str, ...]:
@@ -280,7 +338,13 @@ def _signature(lines: Sequence[str], text: str) -> tuple[str, ...]:
                 continue
             names: list[str] = []
             for above in reversed(block[max(0, i - 25) : i]):
-                parts = [p for p in re.split(r"[\s　]+", re.sub(r"(?:主任|部长|局长|行长|署长)[\s　]*[\u4e00-\u9fff]{2,4}$", "", above)) if p]
+                parts = [
+                    p
+                    for p in re.split(
+                        r"[\s　]+", re.sub(r"(?:主任|部长|局长|行长|署长)[\s　]*[\u4e00-\u9fff]{2,4}$", "", above)
+                    )
+                    if p
+                ]
                 if not parts or not all(_OFFICE.match(p) for p in parts):
                     break
                 names = parts + names
@@ -308,20 +372,34 @@ def _kind(title: str, number: str | None, text: str, level: str) -> str:
     order = number or ""
     if "经济特区" in bare and bare.endswith(("条例", "规定", "办法", "决定")) and bare.endswith("条例"):
         return "经济特区法规"
-    if re.search(r"(?:法|法典)$", bare) and not bare.endswith("办法") or "主席令" in order or re.search(r"^全国人民代表大会.*决定$", bare):
+    if (
+        (re.search(r"(?:法|法典)$", bare) and not bare.endswith("办法"))
+        or "主席令" in order
+        or re.search(r"^全国人民代表大会.*决定$", bare)
+    ):
         return "法律"
-    if "国务院令" in order or bare.endswith("条例") and level == "national" or re.match(r"^国务院关于.*规定$", bare):
+    if "国务院令" in order or (bare.endswith("条例") and level == "national") or re.match(r"^国务院关于.*规定$", bare):
         return "行政法规"
     if bare.endswith("条例"):
         return "地方性法规"
     if re.search(r"(?:省|市|州|自治区|府)(?:人民政府)?令", order):
         return "地方政府规章"
-    if "令第" in order or (level == "national" and re.search(r"(?:办法|规定)$", bare) and re.search(r"务会议?(?:会议)?审议通过|令\s*\n?第", head)):
+    if "令第" in order or (
+        level == "national"
+        and re.search(r"(?:办法|规定)$", bare)
+        and re.search(r"务会议?(?:会议)?审议通过|令\s*\n?第", head)
+    ):
         return "部门规章"
     if re.match(r"^(?:中共|.{2,6}省委|.{2,6}市委)", bare):
         return "党政联合文件"
     if re.search(r"(?:计划|方案|要点|规划|纲要|指引|措施|指导意见|实施意见|意见|布局规划)$", bare):
-        return "行动计划" if re.search(r"(?:计划|方案|要点|规划|纲要)$", bare) else "政策文件" if not re.search(r"指引$", bare) else "规范性文件"
+        return (
+            "行动计划"
+            if re.search(r"(?:计划|方案|要点|规划|纲要)$", bare)
+            else "政策文件"
+            if not re.search(r"指引$", bare)
+            else "规范性文件"
+        )
     if re.search(r"(?:办法|规定|规范|细则|规程|指南|通知|公告|规则)$", bare):
         return "规范性文件"
     return ""
@@ -330,8 +408,10 @@ def _kind(title: str, number: str | None, text: str, level: str) -> str:
 def _looks_like_rule(title: str, number: str | None, text: str, level: str) -> bool:
     """A national 办法 or 规定 on the basis of a law, without 文号 and without 试行: a 部门规章 whose decree the copy has lost."""
     return (
-        level == "national" and number is None and bool(re.search(r"(?:办法|规定)$", title))
-        and bool(re.search(r"第一条[^\n]{0,300}《中华人民共和国[^》]{2,20}法》", text[:_HEAD_CHARS]))
+        level == "national"
+        and number is None
+        and bool(re.search(r"(?:办法|规定)$", title))
+        and bool(re.search(r"第一条[^\n]{0,300}《[^》]{2,24}法》", text[:_HEAD_CHARS]))
     )
 
 
@@ -341,7 +421,13 @@ def _force(kind: str, draft: bool) -> str:
         return "参考"
     if kind in ("法律", "行政法规", "部门规章", "地方性法规", "经济特区法规", "地方政府规章"):
         return "法律规范"
-    return {"标准": "标准", "规范性文件": "规范性文件", "行动计划": "政策部署", "政策文件": "政策部署", "党政联合文件": "政策部署"}.get(kind, "")
+    return {
+        "标准": "标准",
+        "规范性文件": "规范性文件",
+        "行动计划": "政策部署",
+        "政策文件": "政策部署",
+        "党政联合文件": "政策部署",
+    }.get(kind, "")
 
 
 def _place(title: str, level: str) -> str:
@@ -412,9 +498,9 @@ def _dates(text: str, lines: Sequence[str], title: str) -> dict[str, str]:
             found["revised_on"] = when
             if "令" in match["body"]:
                 found["promulgated_on"] = when
-    decree = re.search(rf"《[^《》]{{4,80}}》已(?:[经由]|于).{{0,10}}?{_DATE.pattern}.{{0,60}}?通过", text[:_HEAD_CHARS]) or re.search(
-        rf"《[^《》]{{4,80}}》已[经由].{{4,60}}?于{_DATE.pattern}通过", text[:_HEAD_CHARS]
-    )
+    decree = re.search(
+        rf"《[^《》]{{4,80}}》已(?:[经由]|于).{{0,10}}?{_DATE.pattern}.{{0,60}}?通过", text[:_HEAD_CHARS]
+    ) or re.search(rf"《[^《》]{{4,80}}》已[经由].{{4,60}}?于{_DATE.pattern}通过", text[:_HEAD_CHARS])
     if decree and (when := _safe_iso(decree)):
         found.setdefault("adopted_on", when)
     if signed := _signed_on(text, lines):
@@ -464,18 +550,28 @@ def _effective_on(text: str, found: Mapping[str, str], title: str) -> str:
             continue
         if match.re is _IN_FORCE:
             return _safe_iso(match)
-        return found.get("promulgated_on") or found.get("signed_on") or found.get("approved_on") or found.get("adopted_on") or found.get("effective_on", "")
+        return (
+            found.get("promulgated_on")
+            or found.get("signed_on")
+            or found.get("approved_on")
+            or found.get("adopted_on")
+            or found.get("effective_on", "")
+        )
     return found.get("effective_on", "")
 
 
-_VALID = re.compile(rf"有效期(?:限)?(?:为|暂定|暂定为)?\s*({ANY_NUMERAL})\s*(个月|年)|试行(?:期限?)?(?:为)?\s*({ANY_NUMERAL})\s*(个月|年)")
+_VALID = re.compile(
+    rf"有效期(?:限)?(?:为|暂定|暂定为)?\s*({ANY_NUMERAL})\s*(个月|年)|试行(?:期限?)?(?:为)?\s*({ANY_NUMERAL})\s*(个月|年)"
+)
 
 
 def _validity(text: str) -> str | None:
     """有效期5年 as stated in the closing clauses: "5年", "18个月"."""
     for match in reversed(list(_VALID.finditer(text))):
         sentence = re.split(r"[。\n]", text[: match.start()])[-1] + match[0]
-        if re.search(r"本(?:办法|规定|规范|细则|规程|措施|通知|方案|意见|指引|实施|文件|条例|操作)|施行|实施|印发|发布", sentence):
+        if re.search(
+            r"本(?:办法|规定|规范|细则|规程|措施|通知|方案|意见|指引|实施|文件|条例|操作)|施行|实施|印发|发布", sentence
+        ):
             value, unit = (match[1], match[2]) if match[1] else (match[3], match[4])
             if 1 <= to_int(value) <= 60:
                 return f"{to_int(value)}{unit}"
@@ -492,12 +588,18 @@ def _expiry(start: str | None, validity: str) -> str | None:
     index = begin.year * 12 + begin.month - 1 + months
     year, month = divmod(index, 12)
     anniversary = date(year, month + 1, min(begin.day, monthrange(year, month + 1)[1]))
-    return date.fromordinal(anniversary.toordinal() - 1).isoformat() if anniversary.day == begin.day else anniversary.isoformat()
+    return (
+        date.fromordinal(anniversary.toordinal() - 1).isoformat()
+        if anniversary.day == begin.day
+        else anniversary.isoformat()
+    )
 
 
 # --- relations -----------------------------------------------------------------------------------------------------------
 
-_BASIS = re.compile(r"(?:根据|依据|按照|依照|为了?贯彻|为了?落实|贯彻落实|贯彻|落实)((?:[^《》。]{0,24}《[^《》]+(?:〈[^〈〉]+〉[^《》]*)?》[、，和及]?)+)")
+_BASIS = re.compile(
+    r"(?:根据|依据|按照|依照|为了?贯彻|为了?落实|贯彻落实|贯彻|落实)((?:[^《》。]{0,24}《[^《》]+(?:〈[^〈〉]+〉[^《》]*)?》[、，和及]?)+)"
+)
 
 
 def _basis(text: str) -> tuple[str, ...]:

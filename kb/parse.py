@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 from kb.marks import HEADING_LEVELS, Line, Run, chain, contents_lines, ends_sentence, point_ready, scan
 from kb.models import Document, DocumentMeta, Finding, Heading, Page, PlainSpan, Provision
 from kb.structure import (
-    Parsed, Scope, annex, glossary, glossary_opens, is_date_line, outline, plain, signature_start, statute, title_like, top_level,
+    Parsed,
+    Scope,
+    annex,
+    glossary,
+    glossary_opens,
+    is_date_line,
+    outline,
+    plain,
+    statute,
+    title_like,
+    top_level,
 )
 
 
@@ -53,13 +63,26 @@ def parse(
     provisions, repeats = _without_repeats(whole.provisions)
     provisions = _unique(provisions)
     findings = whole.findings + [
-        Finding("warning", "", f"{p.label} stands twice with the same text; the second copy is not indexed", "Check the source page.")
+        Finding(
+            "warning",
+            "",
+            f"{p.label} stands twice with the same text; the second copy is not indexed",
+            "Check the source page.",
+        )
         for p in repeats
     ]
     spans = _plain_spans(text, lines, whole.headings, provisions, repeats, whole.roles)
     return Document(
-        doc_id=doc_id, version=version, meta=meta, text=text, headings=tuple(sorted(whole.headings, key=lambda h: h.start)),
-        provisions=tuple(provisions), findings=tuple(findings), source_path=source_path, sha256=sha256, pages=tuple(pages),
+        doc_id=doc_id,
+        version=version,
+        meta=meta,
+        text=text,
+        headings=tuple(sorted(whole.headings, key=lambda h: h.start)),
+        provisions=tuple(provisions),
+        findings=tuple(findings),
+        source_path=source_path,
+        sha256=sha256,
+        pages=tuple(pages),
         plain=tuple(spans),
     )
 
@@ -72,7 +95,9 @@ def segments(document: Document) -> list[tuple[str, int, int]]:
     return sorted(rows, key=lambda row: (row[1], row[2]))
 
 
-_OWNERS = re.compile(r"[（(]([^（）()]{2,160}?)(?:按(?:照)?(?:各自)?职责(?:分工)?负责|分工负责|牵头负责|负责落实|负责|牵头|等部门)[^（）()]{0,20}[）)][。\s]*$")
+_OWNERS = re.compile(
+    r"[（(]([^（）()]{2,160}?)(?:按(?:照)?(?:各自)?职责(?:分工)?负责|分工负责|牵头负责|负责落实|负责|牵头|等部门)[^（）()]{0,20}[）)][。\s]*$"
+)
 
 
 def owners(text: str) -> tuple[str, ...]:
@@ -133,7 +158,11 @@ def _split_points(lines: Sequence[Line], part: _Part) -> Iterator[_Part]:
     candidates = [i for i in range(begin, part.stop) if lines[i].level == "p1" and point_ready(lines, i)]
     runs = [run for run in chain(lines, candidates) if len(run.opens) >= 2 and lines[run.opens[0]].number == (1,)]
     if part.opens:
-        runs = [run for run in runs if _title_above(lines, run.opens[0], begin) < run.opens[0] and _breaks(lines, begin, run.opens[0])]
+        runs = [
+            run
+            for run in runs
+            if _title_above(lines, run.opens[0], begin) < run.opens[0] and _breaks(lines, begin, run.opens[0])
+        ]
     else:
         runs = runs[1:]
     first = part.first
@@ -149,7 +178,9 @@ def _split_points(lines: Sequence[Line], part: _Part) -> Iterator[_Part]:
 
 def _breaks(lines: Sequence[Line], first: int, stop: int) -> bool:
     """A date line or a title line between an article and a list of points: the list is no part of the article."""
-    return any(is_date_line(lines[i].text) or title_like(lines[i]) and len(lines[i].text) >= 4 for i in range(first, stop))
+    return any(
+        is_date_line(lines[i].text) or (title_like(lines[i]) and len(lines[i].text) >= 4) for i in range(first, stop)
+    )
 
 
 _LIST_OF_ANNEXES = re.compile(r"^附\s?件\s?[：:]")
@@ -159,16 +190,26 @@ def _opens_annex(lines: Sequence[Line], i: int) -> bool:
     """False for 附件说明 (附件：1.名词解释 …, before the signature) and for sentences that begin with 附件."""
     line = lines[i]
     text = line.text
-    if len(text) > 50 or text[-1] in "。；，、" or not ends_sentence(lines, i) and not title_like(lines[max(0, i - 1)]):
+    if (
+        len(text) > 50
+        or text[-1] in "。；，、"
+        or (not ends_sentence(lines, i) and not title_like(lines[max(0, i - 1)]))
+    ):
         return False
     following = [other for other in lines[i + 1 : i + 6] if other.level != "blank"]
     if not following:
         return False
     if _LIST_OF_ANNEXES.match(text):
         body = text[line.body - line.lead :]
-        listed = bool(body) or following[0].level == "p3" and len(following[0].text) <= 60 and following[0].text[-1] not in "。；"
+        listed = bool(body) or (
+            following[0].level == "p3" and len(following[0].text) <= 60 and following[0].text[-1] not in "。；"
+        )
         if listed:
-            return not body and not any(o.level == "annex" or is_date_line(o.text) for o in lines[i + 1 : i + 20]) and len(following) < 2
+            return (
+                not body
+                and not any(o.level == "annex" or is_date_line(o.text) for o in lines[i + 1 : i + 20])
+                and len(following) < 2
+            )
     return not (following[0].level == "annex" and following[0].number == line.number)
 
 
@@ -214,7 +255,11 @@ def _named(parts: Sequence[_Part], lines: Sequence[Line], meta: DocumentMeta) ->
         return [replace(parts[0], name="")]
     structured = [part for part in parts if part.opens or _points(lines, part) >= 2]
     key = _letters(meta.title)
-    titled = [part for part in structured[1:] if key and _letters(_short_title(lines, part.first, part.stop)) in (key, key[:30])]
+    titled = [
+        part
+        for part in structured[1:]
+        if key and _letters(_short_title(lines, part.first, part.stop)) in (key, key[:30])
+    ]
     main = titled[0] if titled else structured[0] if structured else parts[0]
     seen: set[str] = {""}
     out = []
@@ -260,7 +305,12 @@ def _parse_part(text: str, lines: list[Line], part: _Part, doc_id: str) -> Parse
 
 def _gap_finding(low: int, high: int) -> Finding:
     missing = f"第{low + 1}条" if high == low + 2 else f"第{low + 1}条至第{high - 1}条"
-    return Finding("warning", "", f"numbers jump from {low} to {high}: {missing} missing", "Look for lost pages in the source file.")
+    return Finding(
+        "warning",
+        "",
+        f"numbers jump from {low} to {high}: {missing} missing",
+        "Look for lost pages in the source file.",
+    )
 
 
 def _without_repeats(provisions: Sequence[Provision]) -> tuple[list[Provision], list[Provision]]:
@@ -290,7 +340,11 @@ def _unique(provisions: Sequence[Provision]) -> list[Provision]:
 
 
 def _plain_spans(
-    text: str, lines: Sequence[Line], headings: Sequence[Heading], provisions: Sequence[Provision], repeats: Sequence[Provision],
+    text: str,
+    lines: Sequence[Line],
+    headings: Sequence[Heading],
+    provisions: Sequence[Provision],
+    repeats: Sequence[Provision],
     roles: dict[int, str],
 ) -> list[PlainSpan]:
     """What headings and provisions leave uncovered, cut where the role of the lines changes."""
@@ -310,8 +364,17 @@ def _plain_spans(
                 position, j = max(position, covered[j][1]), j + 1
                 continue
             end = min(stop, covered[j][0]) if j < len(covered) else stop
-            kind = "blank" if not text[position:end].strip(" \t　\u00a0#*\n") else role_at.get(line.start) or (
-                "repeat" if any(a <= position < b for a, b in repeated) else "contents" if line.level == "contents" else "other"
+            kind = (
+                "blank"
+                if not text[position:end].strip(" \t　\u00a0#*\n")
+                else role_at.get(line.start)
+                or (
+                    "repeat"
+                    if any(a <= position < b for a, b in repeated)
+                    else "contents"
+                    if line.level == "contents"
+                    else "other"
+                )
             )
             if spans and spans[-1].kind == kind and spans[-1].end == position:
                 spans[-1] = replace(spans[-1], end=end)

@@ -11,17 +11,31 @@ from kb.models import Finding, Heading, Provision
 from kb.numerals import article_label, to_chinese
 from kb.units import units_of
 
-_TERM = re.compile(r"^(?:\d{1,3}\s?[.．、]\s*)?([^，。：:；]{2,24}?)(?:[，,:：]\s*(?:是指|指|即)|\s*(?:是指|指的是)|[。：:](?=.))")
-_TERM_STRICT = re.compile(r"^\d{1,3}\s?[.．、]\s*([^，。：:；]{2,24}?)\s*[，,：:]\s*(?:是指|指)|^\d{1,3}\s?[.．、]\s*([^，。：:；]{2,24}?)(?:是指)")
+_TERM = re.compile(
+    r"^(?:\d{1,3}\s?[.．、]\s*)?([^，。：:；]{2,24}?)(?:[，,:：]\s*(?:是指|指|即)|\s*(?:是指|指的是)|[。：:](?=.))"
+)
+_TERM_STRICT = re.compile(
+    r"^\d{1,3}\s?[.．、]\s*([^，。：:；]{2,24}?)\s*[，,：:]\s*(?:是指|指)|^\d{1,3}\s?[.．、]\s*([^，。：:；]{2,24}?)(?:是指)"
+)
 _DATE = re.compile(
     r"^[（(]?\s*(?:(?:19|20)\d{2}|[一二][〇○零O0一二三四五六七八九]{3}|[１２][０-９]{3})\s*年\s*[\d一二三四五六七八九十０-９l]{1,3}\s*月(?:\s*[\d一二三四五六七八九十０-９l]{1,3}\s*日)?\s*(?:印发|发布)?\s*[）)]?$"
 )
-_MAKER = re.compile(r"(?:局|部|委|办|办公室|政府|院|厅|署|会|公安|银行|中心|公司|宣传部|主任|部长|总局|检察院|法院|主席|总理|市长|省长|委员会)$")
-_SIGNED_BY = re.compile(r"^.{0,30}(?:主任|部长|局长|主席|总理|市长|省长|行长|署长|厅长)\s*[：:]?\s*[\u4e00-\u9fff]{1,4}[\s　]*[\u4e00-\u9fff]{0,3}$")
-_NOTE = re.compile(r"^[（(](?:此件|联系人|联系单位|联系电话|信息公开)[^（）()]*[）)]$|^抄送[：:]|^.{2,30}(?:办公厅|办公室|秘书处|综合司)[\s　]*\d{4}年\d+月\d+日印发")
-_NUMBER_LINE = re.compile(r"^[（(]?[\u4e00-\u9fff]{1,20}\s*[〔\[（(【﹝]?\s*(?:19|20)\d{2}\s*年?\s*[〕\])）】﹞]?\s*第?\s*\d{1,5}\s*号[）)]?$|^(?:第\s*[\d一二三四五六七八九十百零〇]+\s*号|[（(].{0,8}第.{1,6}号[）)])$")
+_MAKER = re.compile(
+    r"(?:局|部|委|办|办公室|政府|院|厅|署|会|公安|银行|中心|公司|宣传部|主任|部长|总局|检察院|法院|主席|总理|市长|省长|委员会)$"
+)
+_SIGNED_BY = re.compile(
+    r"^.{0,30}(?:主任|部长|局长|主席|总理|市长|省长|行长|署长|厅长)\s*[：:]?\s*[\u4e00-\u9fff]{1,4}[\s　]*[\u4e00-\u9fff]{0,3}$"
+)
+_NOTE = re.compile(
+    r"^[（(](?:此件|联系人|联系单位|联系电话|信息公开)[^（）()]*[）)]$|^抄送[：:]|^.{2,30}(?:办公厅|办公室|秘书处|综合司)[\s　]*\d{4}年\d+月\d+日印发"
+)
+_NUMBER_LINE = re.compile(
+    r"^[（(]?[\u4e00-\u9fff]{1,20}\s*[〔\[（(【﹝]?\s*(?:19|20)\d{2}\s*年?\s*[〕\])）】﹞]?\s*第?\s*\d{1,5}\s*号[）)]?$|^(?:第\s*[\d一二三四五六七八九十百零〇]+\s*号|[（(].{0,8}第.{1,6}号[）)])$"
+)
 # 题注: when and by whom a text was passed, approved, changed
-_HISTORY = re.compile(r"^(?:[（(].{0,12})?(?:19|20|１|２)[\d０-９]{2,3}\s?年[^。；]{4,400}(?:通过|公布|发布|修订|修正|修改|批准|施行|令第.{1,5}号)[^。；]{0,20}$")
+_HISTORY = re.compile(
+    r"^(?:[（(].{0,12})?(?:19|20|１|２)[\d０-９]{2,3}\s?年[^。；]{4,400}(?:通过|公布|发布|修订|修正|修改|批准|施行|令第.{1,5}号)[^。；]{0,20}$"
+)
 TITLE_CHARS = 60
 
 
@@ -61,8 +75,16 @@ class Scope:
         end = body[-1].end
         prefix = f"{self.doc_id}/{self.part}/" if self.part else f"{self.doc_id}/"
         return Provision(
-            provision_id=prefix + label, doc_id=self.doc_id, kind=kind, number=tuple(number), label=label, heading_path=tuple(path),
-            text=self.text[start:end], start=start, end=end, part=self.part,
+            provision_id=prefix + label,
+            doc_id=self.doc_id,
+            kind=kind,
+            number=tuple(number),
+            label=label,
+            heading_path=tuple(path),
+            text=self.text[start:end],
+            start=start,
+            end=end,
+            part=self.part,
             units=units_of(self.text, body, label, start if body_at is None else body_at, statute=statute),
         )
 
@@ -95,9 +117,11 @@ def signature_start(scope: Scope, first: int, stop: int) -> int:
             i -= 1
             continue
         text = line.text
-        if is_date_line(text) or _NOTE.match(text):
-            found = i = i - 1
-        elif line.level == "" and _is_maker(text) and ends_sentence(scope.lines, i - 1) | (found < stop):
+        if (
+            is_date_line(text)
+            or _NOTE.match(text)
+            or (line.level == "" and _is_maker(text) and ends_sentence(scope.lines, i - 1) | (found < stop))
+        ):
             found = i = i - 1
         else:
             break
@@ -105,7 +129,9 @@ def signature_start(scope: Scope, first: int, stop: int) -> int:
 
 
 def _is_maker(text: str) -> bool:
-    return len(text) <= 60 and not re.search(r"[，。；：]", text) and bool(_MAKER.search(text) or _SIGNED_BY.match(text))
+    return (
+        len(text) <= 60 and not re.search(r"[，。；：]", text) and bool(_MAKER.search(text) or _SIGNED_BY.match(text))
+    )
 
 
 def front(scope: Scope, stop: int, out: Parsed) -> None:
@@ -180,8 +206,15 @@ def statute(scope: Scope, opens: Sequence[int]) -> Parsed:
             continue
         line = scope.lines[i]
         provision = scope.make(
-            "article", line.number, article_label(line.number), tuple(path.values()), i, max(i + 1, stop), at=line.lead,
-            statute=True, body_at=_skip(scope.text, line),
+            "article",
+            line.number,
+            article_label(line.number),
+            tuple(path.values()),
+            i,
+            max(i + 1, stop),
+            at=line.lead,
+            statute=True,
+            body_at=_skip(scope.text, line),
         )
         if provision:
             out.provisions.append(provision)
@@ -217,7 +250,11 @@ def _headings(scope: Scope, opens: Sequence[int], out: Parsed) -> dict[int, tupl
             level = "section" if numbers["section"] else "chapter"
             number, title, end = numbers[level] + 1, line.text, line.end
             shown = f"第{to_chinese(number)}{'节' if level == 'section' else '章'} {title}"
-            out.findings.append(Finding("info", "", f"heading without its number taken as {shown}", "Check it against the official text."))
+            out.findings.append(
+                Finding(
+                    "info", "", f"heading without its number taken as {shown}", "Check it against the official text."
+                )
+            )
         else:
             level, number = line.level, line.number[0]
             if not ends_sentence(scope.lines, i) and (len(line.text) > 30 or re.search("[，。；]", line.text)):
@@ -244,9 +281,14 @@ def _title_below(scope: Scope, i: int, opens: Sequence[int]) -> int:
         if line.level == "blank":
             continue
         after = next((k for k in range(j + 1, min(j + 4, scope.stop)) if scope.lines[k].level != "blank"), j)
-        return j if line.level == "" and len(line.text) <= 24 and line.text[-1] not in TERMINAL and (
-            after in opens or scope.lines[after].level in HEADING_LEVELS
-        ) else 0
+        return (
+            j
+            if line.level == ""
+            and len(line.text) <= 24
+            and line.text[-1] not in TERMINAL
+            and (after in opens or scope.lines[after].level in HEADING_LEVELS)
+            else 0
+        )
     return 0
 
 
@@ -262,14 +304,21 @@ def _bare_headings(scope: Scope, opens: Sequence[int], marks: Sequence[int]) -> 
         if j <= opens[position - 1] or line.level != "" or j in headings or scope.lines[j - 1].level in HEADING_LEVELS:
             continue
         before = scope.lines[j - 1].text if scope.lines[j - 1].level != "blank" else scope.lines[j - 2].text
-        if 2 <= len(line.text) <= 14 and not re.search(r"[，。；：、！？（）()“”\d|]", line.text) and before[-1:] in TERMINAL and before[-1:] not in "：:；;":
+        if (
+            2 <= len(line.text) <= 14
+            and not re.search(r"[，。；：、！？（）()“”\d|]", line.text)
+            and before[-1:] in TERMINAL
+            and before[-1:] not in "：:；;"
+        ):
             found.append(j)
     return found if marks else []
 
 
 def _under_heading(scope: Scope, heading: int, stop: int, out: Parsed) -> Provision | None:
     """Text between a heading and the next article or heading (an article that was not recognised, a note)."""
-    rest = [i for i in range(heading + 1, stop) if scope.lines[i].level not in ("blank", "contents") and i not in out.roles]
+    rest = [
+        i for i in range(heading + 1, stop) if scope.lines[i].level not in ("blank", "contents") and i not in out.roles
+    ]
     for i in range(heading + 1, stop):
         if scope.lines[i].level == "contents":
             out.roles[i] = "contents"
@@ -327,7 +376,12 @@ def outline(scope: Scope, level: str, opens: Sequence[int]) -> Parsed:
             sub = scope.lines[j]
             mark = _point_label(below, sub)
             own = run_in_title(sub.text[sub.body - sub.lead :])
-            _add(out, scope.make("point", (*line.number, *sub.number), label + mark, (*path, mark + own) if own else path, j, end))
+            _add(
+                out,
+                scope.make(
+                    "point", (*line.number, *sub.number), label + mark, (*path, mark + own) if own else path, j, end
+                ),
+            )
     return out
 
 
@@ -356,8 +410,10 @@ def _sub_points(scope: Scope, first: int, stop: int, level: str, running: int) -
         number = scope.lines[i].number[0]
         nxt = scope.lines[candidates[position + 1]].number[0] if position + 1 < len(candidates) else 0
         fits = number == last + 1 if found else number == 1 or number == running + 1
-        jump = number > (last or running) and nxt == number + 1 or not found and number > running and number < running + 9
-        if fits and found or point_ready(scope.lines, i) and (fits or jump and not (found and number < last)):
+        jump = (number > (last or running) and nxt == number + 1) or (
+            not found and number > running and number < running + 9
+        )
+        if (fits and found) or (point_ready(scope.lines, i) and (fits or (jump and not (found and number < last)))):
             found.append(i)
             last = number
     return found, last or running
@@ -371,7 +427,11 @@ def _decimal_chain(scope: Scope) -> list[int]:
         number = scope.lines[i].number
         child = number[:-1] == last and number[-1] == 1
         sibling = any(number == (*last[:k], last[k] + 1) for k in range(len(last)))
-        below = len(number) > 1 and number[-1] == 1 and any(number[:-1] == (*last[:k], last[k] + 1) for k in range(len(last)))
+        below = (
+            len(number) > 1
+            and number[-1] == 1
+            and any(number[:-1] == (*last[:k], last[k] + 1) for k in range(len(last)))
+        )
         if child or sibling or below or (not found and number[-1] == 1):
             found.append(i)
             last = number
@@ -411,11 +471,18 @@ def glossary(scope: Scope, opens: Sequence[int]) -> Parsed:
 def annex(scope: Scope, label: str) -> Parsed:
     """An annex without numbering (a table, a form, a list): one provision, its heading lines included."""
     out = Parsed()
-    first = next((i for i in range(scope.first, scope.stop) if scope.lines[i].level not in ("blank", "contents")), scope.stop)
+    first = next(
+        (i for i in range(scope.first, scope.stop) if scope.lines[i].level not in ("blank", "contents")), scope.stop
+    )
     for i in range(first, scope.stop):
         if scope.lines[i].level == "contents":
             out.roles[i] = "contents"
-    _add(out, Scope(scope.text, scope.lines, scope.first, scope.stop, scope.doc_id, "").make("annex", (0,), label, (label,), first, scope.stop))
+    _add(
+        out,
+        Scope(scope.text, scope.lines, scope.first, scope.stop, scope.doc_id, "").make(
+            "annex", (0,), label, (label,), first, scope.stop
+        ),
+    )
     return out
 
 
@@ -423,7 +490,10 @@ def plain(scope: Scope) -> Parsed:
     """Text without any numbering: one provision for every paragraph."""
     out = Parsed()
     first = scope.first
-    while first < scope.stop and (scope.lines[first].level in ("blank", "contents") or title_like(scope.lines[first]) and first < scope.first + 4):
+    while first < scope.stop and (
+        scope.lines[first].level in ("blank", "contents")
+        or (title_like(scope.lines[first]) and first < scope.first + 4)
+    ):
         if scope.lines[first].level != "blank":
             out.roles[first] = "contents" if scope.lines[first].level == "contents" else "title"
         first += 1

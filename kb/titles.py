@@ -22,12 +22,62 @@ from kb.models import Document
 from kb.numerals import ANY_NUMERAL, article_label, to_int
 
 NOUNS = (
-    "实施细则", "实施办法", "实施意见", "指导意见", "实施方案", "工作方案", "行动计划", "行动方案", "若干措施", "管理办法", "暂行办法",
-    "条例", "办法", "规定", "规范", "意见", "方案", "通知", "指南", "指引", "计划", "措施", "规程", "细则", "规划", "纲要", "决定", "法典", "法", "批复", "准则",
+    "实施细则",
+    "实施办法",
+    "实施意见",
+    "指导意见",
+    "实施方案",
+    "工作方案",
+    "行动计划",
+    "行动方案",
+    "若干措施",
+    "管理办法",
+    "暂行办法",
+    "条例",
+    "办法",
+    "规定",
+    "规范",
+    "意见",
+    "方案",
+    "通知",
+    "指南",
+    "指引",
+    "计划",
+    "措施",
+    "规程",
+    "细则",
+    "规划",
+    "纲要",
+    "决定",
+    "法典",
+    "法",
+    "批复",
+    "准则",
 )
-_NOUN_END = ("条例", "办法", "规定", "规范", "意见", "方案", "通知", "指南", "指引", "计划", "措施", "规程", "细则", "规划", "纲要", "决定", "批复", "法")
+_NOUN_END = (
+    "条例",
+    "办法",
+    "规定",
+    "规范",
+    "意见",
+    "方案",
+    "通知",
+    "指南",
+    "指引",
+    "计划",
+    "措施",
+    "规程",
+    "细则",
+    "规划",
+    "纲要",
+    "决定",
+    "批复",
+    "法",
+)
 # 法 inside 法律, 法规, 方法 is no title
-_NOUN = re.compile("|".join(noun for noun in _NOUN_END if noun != "法") + "|(?<![方合依守违执立司])法(?![律规定人院治学制庭])")
+_NOUN = re.compile(
+    "|".join(noun for noun in _NOUN_END if noun != "法") + "|(?<![方合依守违执立司])法(?![律规定人院治学制庭])"
+)
 _KEEP = set("×+")
 _DRAFT = re.compile(r"征求.{0,4}意见稿|草案|送审稿|修订稿|公开征求意见")
 _DROPPED_WORDS = ("暂行", "试行", "管理", "实施", "促进", "若干", "工作", "发展")
@@ -90,9 +140,7 @@ DOC_NO = re.compile(
 )
 _LOOSE_DOC_NO = re.compile(r"([\u4e00-\u9fff]{2,12})\s*((?:19|20)\d{2})\s*年?[\s\-第]*?(\d{1,5})\s*号")
 _SPACED_DOC_NO = re.compile(r"([\u4e00-\u9fff]{2,12}?)\s*((?:19|20)\d{2})\s+第?\s*(\d{1,5})(?!\d)")
-ORDER = re.compile(
-    rf"([\u4e00-\u9fff、 　]{{2,40}}?)令\s*(?:[（(]?\s*(?:\d{{4}}年\s*)?第?\s*({ANY_NUMERAL})\s*号)"
-)
+ORDER = re.compile(rf"([\u4e00-\u9fff、 　]{{2,40}}?)令\s*(?:[（(]?\s*(?:\d{{4}}年\s*)?第?\s*({ANY_NUMERAL})\s*号)")
 NOTICE = re.compile(
     rf"([\u4e00-\u9fff]{{2,30}})公告\s*[（(〔【\[]?\s*(?:([{'零〇一二三四五六七八九十'}]+届)[】\]〕）)]?)?\s*(?:\d{{4}}年)?第?\s*({ANY_NUMERAL})\s*号"
 )
@@ -172,14 +220,18 @@ def find_numbers(text: str, *, loose: bool) -> list[NumberMatch]:
     return kept
 
 
-_LEAD = re.compile(r"^.*(?:按照|根据|依据|关于|参照|落实|贯彻|以及|见于|详见|印发|文号|号文|[和及与见对查按由的])(?=[\u4e00-\u9fff]{2,})")
+_LEAD = re.compile(
+    r"^.*(?:按照|根据|依据|关于|参照|落实|贯彻|以及|见于|详见|印发|文号|号文|[和及与见对查按由的])(?=[\u4e00-\u9fff]{2,})"
+)
 
 
 def _doc_number(match: re.Match[str]) -> NumberMatch:
     letters, year, number = match.groups()
     keys = tuple(doc_no_key(letters[i:], year, number) for i in range(max(1, len(letters) - 1)))
     clean = _LEAD.sub("", letters) or letters
-    return NumberMatch(match.start() + len(letters) - len(clean), match.end(), canonical_doc_no(clean, year, number), keys)
+    return NumberMatch(
+        match.start() + len(letters) - len(clean), match.end(), canonical_doc_no(clean, year, number), keys
+    )
 
 
 # --- names -------------------------------------------------------------------------------------------------------------
@@ -245,7 +297,7 @@ class TitleIndex:
         if name in self._names and not (formal and self._best_how(name) == "derived"):
             return self._ranked(name, article)
         for variant, how in derived_names(title).items():
-            usable = how == "formal" or not formal and not _other_place(variant, name, self._places)
+            usable = how == "formal" or (not formal and not _other_place(variant, name, self._places))
             if usable and variant in self._names and not (formal and self._best_how(variant) == "derived"):
                 return self._ranked(variant, article)[0], how
         close = "" if formal else self._close(name)
@@ -256,7 +308,11 @@ class TitleIndex:
 
     def _ranked(self, name: str, article: str) -> tuple[tuple[str, ...], str]:
         how = self._best_how(name)
-        ids = [d for d, value in self._names[name].items() if value == how] if how in ("exact", "formal") else list(self._names[name])
+        ids = (
+            [d for d, value in self._names[name].items() if value == how]
+            if how in ("exact", "formal")
+            else list(self._names[name])
+        )
         return self.rank(ids, article=article), how
 
     def drafts_of(self, title: str) -> tuple[str, ...]:
@@ -267,6 +323,7 @@ class TitleIndex:
 
     def rank(self, doc_ids: Iterable[str], *, article: str = "") -> tuple[str, ...]:
         """Best reading first: has the article, final text, in force, nearest level, latest, then id."""
+
         def key(doc_id: str) -> tuple:
             entry = self.entries[doc_id]
             missing = bool(article) and bool(entry.labels) and article not in entry.labels
@@ -388,8 +445,11 @@ class TitleIndex:
                 continue
             core = compact[start : end - len(noun)]
             names = [
-                name for name in self._by_head_char(core[0])
-                if _noun_of(name) == noun and len(name) > length + len(noun) and _is_abbreviation(core, name[: -len(noun)])
+                name
+                for name in self._by_head_char(core[0])
+                if _noun_of(name) == noun
+                and len(name) > length + len(noun)
+                and _is_abbreviation(core, name[: -len(noun)])
             ]
             if names:
                 return start, names, "short"
@@ -403,9 +463,15 @@ def entry_of(document: Document) -> TitleEntry:
     """The index entry of a parsed document."""
     meta = document.meta
     return TitleEntry(
-        doc_id=document.doc_id, title=meta.title, aliases=meta.aliases, doc_no=meta.doc_no, level=meta.level,
-        draft=meta.status == "draft" or is_draft_title(meta.title), in_force=meta.status not in ("repealed", "lapsed"),
-        effective_on=meta.effective_on or "", labels=frozenset(p.label for p in document.provisions),
+        doc_id=document.doc_id,
+        title=meta.title,
+        aliases=meta.aliases,
+        doc_no=meta.doc_no,
+        level=meta.level,
+        draft=meta.status == "draft" or is_draft_title(meta.title),
+        in_force=meta.status not in ("repealed", "lapsed"),
+        effective_on=meta.effective_on or "",
+        labels=frozenset(p.label for p in document.provisions),
     )
 
 
@@ -419,7 +485,7 @@ def derived_names(title: str) -> dict[str, str]:
         bare = re.sub(r"[（(][^（）()]*[）)]", "", base)
         for form in (base, bare):
             formal = _formal(title_key(form))
-            names.update({name: "formal" for name in formal})
+            names.update(dict.fromkeys(formal, "formal"))
             for name in formal:
                 for loose in _loose(name):
                     names.setdefault(loose, "derived")

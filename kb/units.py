@@ -50,7 +50,12 @@ def _blocks(text: str, lines: Sequence[Line], start: int, statute: bool) -> list
                 continue
             blocks.append(_Block(begin, line.end, 0, 0, ""))
             continue
-        if line.level in _LISTS and line.level != top_mark and blocks and _opens_entry(line, counters, blocks[-1], order, text):
+        if (
+            line.level in _LISTS
+            and line.level != top_mark
+            and blocks
+            and _opens_entry(line, counters, blocks[-1], order, text)
+        ):
             if line.level not in order:
                 order.append(line.level)
             depth = order.index(line.level) + 1
@@ -84,7 +89,11 @@ def _opens_entry(line: Line, counters: dict[str, int], previous: _Block, order: 
     """A list mark opens an entry when its number follows, or when a list may begin here."""
     number = line.number[0]
     if line.level in counters:
-        return number == counters[line.level] + 1 or number == 1 or number > counters[line.level] and text[previous.end - 1] in "；;。"
+        return (
+            number == counters[line.level] + 1
+            or number == 1
+            or (number > counters[line.level] and text[previous.end - 1] in "；;。")
+        )
     return number == 1 or text[previous.end - 1] in _ENDS
 
 
@@ -153,7 +162,9 @@ def _addressed(text: str, blocks: Sequence[_Block], label: str, statute: bool):
         elif block.depth == 2:
             subitem = block.number
             sub_address = item_address + _mark(block, statute, "目")
-            yield Unit("subitem", max(paragraph, 1), item, subitem, sub_address, content, block.start, block.end, lead_in)
+            yield Unit(
+                "subitem", max(paragraph, 1), item, subitem, sub_address, content, block.start, block.end, lead_in
+            )
         else:
             deeper = (sub_address if subitem is not None else item_address) + _mark(block, False, "")
             yield Unit("subitem", max(paragraph, 1), item, subitem, deeper, content, block.start, block.end, lead_in)

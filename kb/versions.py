@@ -23,10 +23,32 @@ from kb.titles import TitleIndex, is_draft_title, title_key
 
 SAME, CHANGED, RENUMBERED, ADDED, REMOVED = "same", "changed", "renumbered", "added", "removed"
 _ALIGNED_FROM = 0.5
-_FOLD = str.maketrans({
-    "〇": "零", "○": "零", "、": "、", "“": '"', "”": '"', "‘": "'", "’": "'", "「": '"', "」": '"', "—": "-", "–": "-", "－": "-", "‐": "-",
-    "〔": "[", "〕": "]", "【": "[", "】": "]", "﹝": "[", "﹞": "]", "•": "·", "．": ".", "…": ".",
-})
+_FOLD = str.maketrans(
+    {
+        "〇": "零",
+        "○": "零",
+        "、": "、",
+        "“": '"',
+        "”": '"',
+        "‘": "'",
+        "’": "'",
+        "「": '"',
+        "」": '"',
+        "—": "-",
+        "–": "-",
+        "－": "-",
+        "‐": "-",
+        "〔": "[",
+        "〕": "]",
+        "【": "[",
+        "】": "]",
+        "﹝": "[",
+        "﹞": "]",
+        "•": "·",
+        "．": ".",
+        "…": ".",
+    }
+)
 
 
 # --- wording -------------------------------------------------------------------------------------------------------------
@@ -119,7 +141,9 @@ def align(old: Document, new: Document) -> list[Alignment]:
         if ai < len(a):
             rows.append(_row(a[ai], b[bj], 1.0))
         i, j = ai + 1, bj + 1
-    return _rejoined(rows, {p.label: k for p, k in zip(a, keys_a, strict=True)}, {p.label: k for p, k in zip(b, keys_b, strict=True)})
+    return _rejoined(
+        rows, {p.label: k for p, k in zip(a, keys_a, strict=True)}, {p.label: k for p, k in zip(b, keys_b, strict=True)}
+    )
 
 
 def lineage(old: Document, new: Document) -> dict[str, str]:
@@ -133,7 +157,9 @@ def _comparable(document: Document) -> list[Provision]:
 
 def _body(provision: Provision) -> str:
     """Wording without its own number, so that renumbering alone is no change."""
-    text = re.sub(rf"^\s*(?:第{ANY_NUMERAL}条(?:之{ANY_NUMERAL})*|{ANY_NUMERAL}、|[（(]{ANY_NUMERAL}[)）])", "", provision.text)
+    text = re.sub(
+        rf"^\s*(?:第{ANY_NUMERAL}条(?:之{ANY_NUMERAL})*|{ANY_NUMERAL}、|[（(]{ANY_NUMERAL}[)）])", "", provision.text
+    )
     return folded(text)[0]
 
 
@@ -168,7 +194,9 @@ def _anchors(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
 def _between(a, b, keys_a, keys_b, left: range, right: range) -> list[Alignment]:
     """Best order-keeping pairing of a small stretch by likeness; what stays alone is added or removed."""
     if not left or not right:
-        return [Alignment(a[i].label, "", REMOVED, 0.0) for i in left] + [Alignment("", b[j].label, ADDED, 0.0) for j in right]
+        return [Alignment(a[i].label, "", REMOVED, 0.0) for i in left] + [
+            Alignment("", b[j].label, ADDED, 0.0) for j in right
+        ]
     like = [[fuzz.ratio(keys_a[i], keys_b[j]) / 100 for j in right] for i in left]
     n, m = len(left), len(right)
     best = [[0.0] * (m + 1) for _ in range(n + 1)]
@@ -202,12 +230,16 @@ def _rejoined(rows: list[Alignment], old: dict[str, str], new: dict[str, str]) -
     added = [row for row in rows if row.change == ADDED]
     taken: dict[str, Alignment] = {}
     for row in (r for r in rows if r.change == REMOVED):
-        scored = [(fuzz.ratio(old[row.old], new[other.new]) / 100, other.new) for other in added if other.new not in taken]
+        scored = [
+            (fuzz.ratio(old[row.old], new[other.new]) / 100, other.new) for other in added if other.new not in taken
+        ]
         if scored and max(scored)[0] >= 0.7:
             likeness, label = max(scored)
             taken[label] = Alignment(row.old, label, RENUMBERED if likeness == 1.0 else CHANGED, round(likeness, 3))
     moved = {row.old for row in taken.values()}
-    return [taken.get(r.new, r) if r.change == ADDED else r for r in rows if not (r.change == REMOVED and r.old in moved)]
+    return [
+        taken.get(r.new, r) if r.change == ADDED else r for r in rows if not (r.change == REMOVED and r.old in moved)
+    ]
 
 
 _CHANGED_TO = re.compile(rf"将?第({ANY_NUMERAL})条(之{ANY_NUMERAL})?改为第({ANY_NUMERAL})条(之{ANY_NUMERAL})?")
@@ -222,7 +254,9 @@ def renumbering(decision: str, count: int) -> dict[str, str]:
     """
     stated = {to_int(m[1]): to_int(m[3]) for m in _CHANGED_TO.finditer(decision) if not m[2] and not m[4]}
     inserted = sorted(
-        to_int(n) for m in _INSERTED.finditer(decision) for n in re.findall(ANY_NUMERAL, m[1] + m[2].replace("第", " ").replace("条", " "))
+        to_int(n)
+        for m in _INSERTED.finditer(decision)
+        for n in re.findall(ANY_NUMERAL, m[1] + m[2].replace("第", " ").replace("条", " "))
     )
     deleted = {to_int(m[1]) for m in _DELETED.finditer(decision)}
     out: dict[str, str] = {}
@@ -243,14 +277,20 @@ def renumbering(decision: str, count: int) -> dict[str, str]:
 def versions_of(documents: Iterable[DocumentMeta | Document], meta: DocumentMeta) -> list[Document]:
     """Finals of the same instrument, oldest first by the day they can have come into force."""
     key = family_key(meta)
-    same = [d for d in documents if family_key(d.meta) == key and d.meta.status != "draft" and not is_draft_title(d.meta.title)]
+    same = [
+        d
+        for d in documents
+        if family_key(d.meta) == key and d.meta.status != "draft" and not is_draft_title(d.meta.title)
+    ]
     return sorted(same, key=lambda d: (version_start(d.meta), d.doc_id))
 
 
 def drafts_of(documents: Iterable[Document], meta: DocumentMeta) -> list[Document]:
     """Drafts of the same instrument."""
     key = family_key(meta)
-    return [d for d in documents if family_key(d.meta) == key and (d.meta.status == "draft" or is_draft_title(d.meta.title))]
+    return [
+        d for d in documents if family_key(d.meta) == key and (d.meta.status == "draft" or is_draft_title(d.meta.title))
+    ]
 
 
 def version_on(versions: Sequence[Document], day: str) -> Document | None:
@@ -282,7 +322,15 @@ class Shown:
     differences: tuple[tuple[str, str], ...] = ()
 
 
-def show(text: str, titles: TitleIndex, metas: dict[str, DocumentMeta], get: Callable[[str], Document], *, day: str, as_of: bool) -> Shown:
+def show(
+    text: str,
+    titles: TitleIndex,
+    metas: dict[str, DocumentMeta],
+    get: Callable[[str], Document],
+    *,
+    day: str,
+    as_of: bool,
+) -> Shown:
     """Answer a citation, with or without quoted wording.
 
     Args:
@@ -292,7 +340,7 @@ def show(text: str, titles: TitleIndex, metas: dict[str, DocumentMeta], get: Cal
         day: ISO day to judge by; `as_of` says that the user asked for that day.
     """
     match = _QUOTE.match(text.strip())
-    quote = match[2].rstrip("”\"」 ") if match and parse_query(match[1], titles) else ""
+    quote = match[2].rstrip('”"」 ') if match and parse_query(match[1], titles) else ""
     cited = parse_query(match[1] if quote and match else text, titles)
     citation = next((c for c in cited if c.label), cited[0] if cited else None)
     if citation is None or not citation.doc_id:
@@ -302,14 +350,19 @@ def show(text: str, titles: TitleIndex, metas: dict[str, DocumentMeta], get: Cal
     begun = [i for i in ids if version_start(metas[i]) <= day]
     held = begun[-1] if begun else ids[0]
     document = get(held if as_of or len(ids) > 1 else citation.doc_id)
-    if citation.reason == "no_such_article" or citation.label and not _find(document, citation.label):
+    if citation.reason == "no_such_article" or (citation.label and not _find(document, citation.label)):
         return _no_article(citation, document)
     provision, unit, problem = _place(document, citation)
     shown = _shown(document, citation, provision, unit, day)
     if problem:
         return replace(shown, answer="not_in_library", text="", why=problem)
     if not begun and as_of:
-        return _before(shown, document, day, [get(i) for i, m in metas.items() if title_key(document.meta.title) in map(title_key, m.amends)])
+        return _before(
+            shown,
+            document,
+            day,
+            [get(i) for i, m in metas.items() if title_key(document.meta.title) in map(title_key, m.amends)],
+        )
     if held != ids[-1] and provision:
         return _amended(shown, document, provision, get(ids[-1]))
     if shown.status in ("repealed", "lapsed"):
@@ -327,11 +380,18 @@ class _Light:
 
 def _missing(citation: Citation | None) -> Shown:
     if citation is None:
-        return Shown("not_in_library", why="没有读出文件名、文号或条号。请写全称、简称或文号，再加条号，例如：网安法第二十一条。")
+        return Shown(
+            "not_in_library", why="没有读出文件名、文号或条号。请写全称、简称或文号，再加条号，例如：网安法第二十一条。"
+        )
     if citation.reason == "no_title":
         return Shown("not_in_library", article=citation.label, why="只有条号，没有文件名。请补上文件名或文号。")
     name = citation.title or citation.text
-    return Shown("not_in_library", title=name, article=citation.label, why=f"本库未收录《{name.strip('《》')}》；检索不到不等于不存在。")
+    return Shown(
+        "not_in_library",
+        title=name,
+        article=citation.label,
+        why=f"本库未收录《{name.strip('《》')}》；检索不到不等于不存在。",
+    )
 
 
 def _find(document: Document, label: str) -> Provision | None:
@@ -364,8 +424,15 @@ def _shown(document: Document, citation: Citation, provision: Provision | None, 
     number = f"（{meta.doc_no}）" if meta.doc_no else ""
     body = unit.text if unit else provision.text if provision else document.text[:400]
     return Shown(
-        "found", title=meta.title, article=provision.label if provision else "", address=address, text=body,
-        status=status_on(meta, day), why="", doc_id=document.doc_id, citation=f"《{meta.title}》{number}{address}",
+        "found",
+        title=meta.title,
+        article=provision.label if provision else "",
+        address=address,
+        text=body,
+        status=status_on(meta, day),
+        why="",
+        doc_id=document.doc_id,
+        citation=f"《{meta.title}》{number}{address}",
     )
 
 
@@ -375,16 +442,23 @@ def _before(shown: Shown, document: Document, day: str, decisions: Sequence[Docu
     if not meta.revised_on or meta.revised_on <= day or (meta.effective_on or "") > day:
         return replace(shown, why=f"{day}时尚未施行，自{meta.effective_on}起施行。", status="not_yet_effective")
     why = f"库内文本是{meta.revised_on}修改后的版本，{day}适用的旧文本未收录，条号和文字可能不同。"
-    out = replace(shown, answer="amended_since", why=why, status="amended", current_article=shown.article, current_text=shown.text)
+    out = replace(
+        shown, answer="amended_since", why=why, status="amended", current_article=shown.article, current_text=shown.text
+    )
     later = [d for d in decisions if (version_start(d.meta) or d.meta.adopted_on or "") > day]
     if not later or not shown.article.startswith("第"):
         return out
     label = renumbering(later[0].text, 2000).get(shown.article, "")
     current = _find(document, label) if label else None
     if current is None:
-        return replace(out, current_article="", current_text="", why=why + f"按《{later[0].meta.title}》，该条已删去或并入其他条。")
+        return replace(
+            out, current_article="", current_text="", why=why + f"按《{later[0].meta.title}》，该条已删去或并入其他条。"
+        )
     return replace(
-        out, text=current.text, current_article=label, current_text=current.text,
+        out,
+        text=current.text,
+        current_article=label,
+        current_text=current.text,
         why=f"{day}适用的旧文本未收录；按《{later[0].meta.title}》，原{shown.article}现为{label}。",
     )
 
@@ -393,18 +467,32 @@ def _amended(shown: Shown, old: Document, provision: Provision, new: Document) -
     """The text of that day is held, and a later version exists: say what the article is today."""
     row = next((r for r in align(old, new) if r.old == provision.label), None)
     if row is None or not row.new:
-        return replace(shown, answer="amended_since", status="amended", why=f"该条在现行文本（{version_start(new.meta)}起）中已删去。")
+        return replace(
+            shown,
+            answer="amended_since",
+            status="amended",
+            why=f"该条在现行文本（{version_start(new.meta)}起）中已删去。",
+        )
     current = _find(new, row.new)
     moved = f"现为{row.new}" if row.new != row.old else "条号未变"
     if row.change in (SAME, RENUMBERED):
         return replace(
-            shown, answer="amended_since" if row.new != row.old else "found", status="amended", current_article=row.new,
-            current_text=current.text if current else "", why=f"所示为当日文本；{moved}，文字未变。",
+            shown,
+            answer="amended_since" if row.new != row.old else "found",
+            status="amended",
+            current_article=row.new,
+            current_text=current.text if current else "",
+            why=f"所示为当日文本；{moved}，文字未变。",
         )
     changes = tuple((c.old, c.new) for c in diff(provision.text, current.text if current else ""))
     return replace(
-        shown, answer="amended_since", status="amended", current_article=row.new, current_text=current.text if current else "",
-        differences=changes, why=f"所示为当日文本；{moved}，文字有{len(changes)}处改动。",
+        shown,
+        answer="amended_since",
+        status="amended",
+        current_article=row.new,
+        current_text=current.text if current else "",
+        differences=changes,
+        why=f"所示为当日文本；{moved}，文字有{len(changes)}处改动。",
     )
 
 

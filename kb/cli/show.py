@@ -13,7 +13,10 @@ from kb.errors import UsageError
 from kb.models import STATUS_NAMES
 
 _ANSWERS = {
-    "found": "找到", "wording_differs": "文字不符", "amended_since": "其后已修改", "not_in_library": "未收录",
+    "found": "找到",
+    "wording_differs": "文字不符",
+    "amended_since": "其后已修改",
+    "not_in_library": "未收录",
 }
 
 
@@ -71,4 +74,8 @@ def _library(settings, corpus_option):
     if not settings.corpus.is_dir():
         raise UsageError(f"{settings.corpus}: no such folder", hint="Name the corpus with --corpus DIR or KB_CORPUS.")
     documents = {d.doc_id: d for d in load(settings.corpus).documents}
-    return TitleIndex.from_documents(documents.values()), {i: d.meta for i, d in documents.items()}, documents.__getitem__
+    return (
+        TitleIndex.from_documents(documents.values()),
+        {i: d.meta for i, d in documents.items()},
+        documents.__getitem__,
+    )
