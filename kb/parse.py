@@ -95,24 +95,18 @@ def segments(document: Document) -> list[tuple[str, int, int]]:
     return sorted(rows, key=lambda row: (row[1], row[2]))
 
 
-_OWNERS = re.compile(
-    r"[（(]([^（）()]{2,160}?)(?:按(?:照)?(?:各自)?职责(?:分工)?负责|分工负责|牵头负责|负责落实|负责|牵头|等部门)[^（）()]{0,20}[）)][。\s]*$"
-)
+_OWNERS = re.compile(r"[（(]([^（）()]{2,200}(?:负责|牵头)[^（）()]{0,20})[）)][。\s]*$")
+_OWNER_WORDS = re.compile(r"按(?:照)?(?:各自)?职责(?:分工)?(?:落实|负责)?|(?:分工|共同|组织)?负责(?:落实)?|等(?:单位|部门)?$|[\u4e00-\u9fff]{2}单位[：:]|^由")
 
 
 def owners(text: str) -> tuple[str, ...]:
-    """Offices named in the owner note that closes a task: （商务部牵头，财政部、海关总署按职责分工负责）. The lead stands first."""
+    """Offices named in the owner note that closes a task, lead first: （商务部牵头，财政部、海关总署按职责分工负责）."""
     match = _OWNERS.search(text.rstrip())
     if not match:
         return ()
-    note = re.sub(r"(?:责任单位|牵头单位|配合单位|责任部门)[：:]", "、", match[1])
-    lead = re.search(r"(?:由)?([^，、；]{2,20})牵头", match[0])
-    names = [n for n in re.split(r"[，、；,;\s]|牵头|配合|会同|等(?=$|[、，])", note) if len(n) >= 2]
-    names = [re.sub(r"^(?:由|各有关|及)", "", n) if n.startswith("由") else n for n in names]
-    if lead and lead[1] in names:
-        names.remove(lead[1])
-        names.insert(0, lead[1])
-    return tuple(dict.fromkeys(names))
+    lead, _, others = match[1].rpartition("牵头")
+    names = [_OWNER_WORDS.sub("", n).strip() for n in re.split(r"[，、；,;：:]|会同|配合", f"{lead}、{others}")]
+    return tuple(dict.fromkeys(n for n in names if len(n) >= 2))
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------------
