@@ -1,0 +1,34 @@
+"""kb gaps: one row for every national duty."""
+
+from __future__ import annotations
+
+import click
+
+from kb.cli import Meter, common_options, print_json, settings_from
+
+
+@click.command()
+@common_options
+@click.option("--national", multiple=True, help="National document by title or alias; all of them by default.")
+@click.option("--scope", multiple=True, help="Local document that counts; Guangdong and Shenzhen texts in force by default.")
+def command(corpus, index, encoder, as_json, national, scope) -> None:
+    """Map national requirements to the local rules that answer them."""
+    from kb.index import Library
+    from kb.mapping import gap_table, row_json
+
+    table = gap_table(Library(settings_from(corpus, index, encoder)), national, scope, Meter())
+    if as_json:
+        print_json({
+            "scope": list(table.scope), "counts": table.counts, "rows": [row_json(r) for r in table.rows], "notes": list(table.notes),
+        })
+        return
+    for row in table.rows:
+        a = row.assessment
+        click.echo(f"{row.title} {row.requirement.address}  {a.label}{'·' + a.tag if a.tag else ''} ({a.rule}, {a.confidence:.2f}) {a.severity}")
+        click.echo(f"    国家：{row.requirement.text}")
+        for e in a.evidence[:1]:
+            click.echo(f"    本地：{e.title}{e.address} {e.quote}")
+        click.echo(f"    {a.reason}" + (f" 缺：{'；'.join(a.missing)}" if a.missing else "") + (f" 异：{'；'.join(a.differs)}" if a.differs else ""))
+    for note in table.notes:
+        click.echo(note, err=True)
+    click.echo(f"{len(table.rows)} rows: " + ", ".join(f"{k} {v}" for k, v in table.counts.items()), err=True)

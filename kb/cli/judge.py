@@ -1,0 +1,31 @@
+"""kb judge: quoted duties of a JSONL file, one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from kb.cli import Meter, common_options, settings_from
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@common_options
+def command(file, corpus, index, encoder, as_json) -> None:
+    """Judge the duties of FILE (fields title, article, quote, scope), in order.
+
+    `label` is the proposal; `needs_review` is true where a gap table prints 待人工核定 instead.
+    """
+    from kb.evaluate_gaps import read_labels
+    from kb.index import Library
+    from kb.mapping import evidence_json, judge_labels
+
+    labels = read_labels(file.read_text(encoding="utf-8").splitlines(), file.name)
+    for label, a in zip(labels, judge_labels(Library(settings_from(corpus, index, encoder)), labels, Meter()), strict=True):
+        click.echo(json.dumps({
+            "id": label.label_id, "label": a.proposed_label, "needs_review": a.label != a.proposed_label, "tag": a.tag, "confidence": a.confidence,
+            "rule": a.rule, "severity": a.severity, "evidence": evidence_json(a), "missing": list(a.missing),
+            "differs": list(a.differs), "questions": list(a.questions), "suggestion": a.suggestion, "reason": a.reason,
+        }, ensure_ascii=False))
