@@ -12,11 +12,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from kb.models import Finding
 from kb.numerals import to_int
 
 MIN_RUN = 18
+SHORT = 0.75
 _N = "[零〇○一二两三四五六七八九十百千]+"
 _ARTICLE = re.compile(rf"^[\s　]*第({_N})条((?:之{_N})*)(?=[\s　【（(]|[^第、和至到款项规所])")
 _HEADING = re.compile(rf"^[#\s　]*第({_N})(编|分编|章|节)(?=[\s　：:]|$)[\s　]*(.*)$")
@@ -196,9 +198,11 @@ _OPEN_TERMS = ("定期", "及时", "立即", "逐年", "按年度", "随时")
 # 分两类, 每年一次: counting a list or saying 每年 another way adds no fact
 _COUNTED = re.compile(r"\d(?:[类项种个条级次]|方面)")
 _SANCTIONS = (
-    "罚款", "警告", "没收", "吊销", "处分", "约谈", "通报", "停业整顿", "刑事责任", "民事责任", "治安", "责令", "拘留", "信用",
+    "罚款", "警告", "没收", "吊销", "处分", "约谈", "通报", "停业整顿", "刑事责任", "民事责任", "治安", "责令", "拘留", "信用档案",
 )  # fmt: skip
-_EXCEPTION = re.compile(r"除外|另有规定|从其规定|(?<![开解消清排删拆废破])除(?!以|应当|满足|符合|依照|遵守|了?.{0,3}外部)[^。；]{1,60}?外|例外")
+_EXCEPTION = re.compile(
+    r"除外|另有规定|从其规定|(?<![开解消清排删拆废破])除(?!以|应当|满足|符合|依照|遵守|了?.{0,3}外部)[^。；]{1,60}?外|例外"
+)
 _EXCEPTION_SAID = re.compile(_EXCEPTION.pattern + "|除|以外|不受|免|不适用|另|但|之外|不在此限")
 _TIME_UNITS = {"工作日", "自然日", "小时", "分钟", "个月", "年", "日", "周"}
 _SAME_UNIT = {
@@ -218,10 +222,10 @@ class Facts:
     """What must agree in one unit: amounts and how often each occurs, references, open terms, sanctions, modality."""
 
     amounts: Counter[str]
-    bounds: frozenset[tuple[str, str]]
+    bounds: Counter[tuple[str, str]]
     references: frozenset[str]
     open_terms: frozenset[str]
-    sanctions: frozenset[str]
+    sanctions: Counter[str]
     modality: Counter[str]
 
 
@@ -235,8 +239,8 @@ def facts(text: str) -> Facts:
     without = _ORDINAL.sub("", _REF.sub("", re.sub(rf"(?<=条)至第(?={_N}条)", "、第", plain)))
     amounts, bounds = _amounts(without)
     terms = frozenset(t for t in _OPEN_TERMS if t in plain)
-    sanctions = frozenset(word for word in _SANCTIONS if word in plain)
-    return Facts(amounts, frozenset(bounds), references, terms, sanctions, modality(plain))
+    sanctions = Counter({word: n for word in _SANCTIONS if (n := plain.count(word))})
+    return Facts(amounts, bounds, references, terms, sanctions, modality(plain))
 
 
 def _reference_marks(text: str) -> Iterator[str]:
@@ -244,9 +248,9 @@ def _reference_marks(text: str) -> Iterator[str]:
         yield f"第{to_int(mark[0])}{mark[1]}"
 
 
-def _amounts(text: str) -> tuple[Counter[str], set[tuple[str, str]]]:
+def _amounts(text: str) -> tuple[Counter[str], Counter[tuple[str, str]]]:
     found: Counter[str] = Counter()
-    bounds: set[tuple[str, str]] = set()
+    bounds: Counter[tuple[str, str]] = Counter()
 
     def take(pattern: re.Pattern[str], source: str, make) -> str:
         def note(match: re.Match[str]) -> str:
@@ -386,10 +390,25 @@ def compare(name: str, digest: str, full: str) -> list[Finding]:
     for key, unit in mine.items():
         if key not in official and key != ("前言",):
             found.append(Finding("error", f"{name}:{unit.line} {unit.label}", "摘编有，全文没有", "核对编号"))
+    found += _short_units(name, mine, official) if theirs.style == "articles" else []
     for heading in dict.fromkeys(theirs.headings):
         if heading not in ours.headings:
             found.append(Finding("warning", f"{name}:{heading}", "章节标题缺失", "补上章节标题行"))
     return found
+
+
+def _short_units(name: str, mine: dict, official: dict) -> Iterator[Finding]:
+    """Articles much shorter than the others of the same digest: something may have been left out."""
+    ratios = {
+        key: len(bare(_rules(mine[key]))) / len(bare(_rules(unit)))
+        for key, unit in official.items()
+        if key in mine and key != ("前言",) and len(bare(_rules(unit))) > 60
+    }
+    usual = median(ratios.values()) if ratios else 0.0
+    for key, ratio in ratios.items():
+        if ratio < SHORT * usual:
+            what = f"篇幅为全文的 {ratio:.0%}，其他各条约 {usual:.0%}"
+            yield Finding("warning", f"{name}:{mine[key].line} {mine[key].label}", what, "核对是否漏了内容")
 
 
 def _whole(text: Outline) -> DigestUnit:
@@ -449,9 +468,13 @@ def _compare_unit(name: str, mine: DigestUnit, official: DigestUnit, preface: Fa
     for term in sorted(a.open_terms ^ b.open_terms):
         side = "全文" if term in b.open_terms else "摘编"
         found.append(Finding("warning", where, f"开放用语“{term}”只见于{side}", "核对时限用语"))
-    for word in sorted(a.sanctions ^ b.sanctions):
-        severity = "error" if style == "articles" else "warning"
-        found.append(Finding(severity, where, f"“{word}”只见于{'全文' if word in b.sanctions else '摘编'}", "核对责任"))
+    for word in sorted(a.sanctions | b.sanctions):
+        n, m = a.sanctions[word], b.sanctions[word]
+        if not n or not m:
+            severity = "error" if style == "articles" else "warning"
+            found.append(Finding(severity, where, f"“{word}”只见于{'全文' if m else '摘编'}", "核对责任"))
+        elif n < m:
+            found.append(Finding("warning", where, f"“{word}”全文 {m} 处，摘编 {n} 处", "核对责任"))
     if _EXCEPTION.search(_rules(official)) and not _EXCEPTION_SAID.search(_rules(mine)):
         found.append(Finding("warning", where, "全文有例外（除外、另有规定），摘编没有", "补上例外"))
     found += _compare_modality(where, a.modality, b.modality, style)
@@ -467,28 +490,18 @@ def _rules(unit: DigestUnit) -> str:
 def _compare_bounds(where: str, a: Facts, b: Facts) -> list[Finding]:
     found = []
     for amount in sorted(a.amounts.keys() & b.amounts.keys()):
-        mine = {bound for name, bound in a.bounds if name == amount}
-        official = {bound for name, bound in b.bounds if name == amount}
-        if mine != official:
-            shown = "、".join(sorted(official)) or "无"
-            found.append(
-                Finding(
-                    "warning",
-                    where,
-                    f"“{amount}”的界限不同：全文 {shown}，摘编 {'、'.join(sorted(mine)) or '无'}",
-                    "核对以上/以内/超过",
-                )
-            )
+        mine, official = ({bd: n for (name, bd), n in side.bounds.items() if name == amount} for side in (a, b))
+        if mine.keys() != official.keys() or sum(mine.values()) < sum(official.values()):
+            what = f"“{amount}”的界限不同：全文 {_listed(official)}，摘编 {_listed(mine)}"
+            found.append(Finding("warning", where, what, "核对以上/以内/超过"))
         if amount.lstrip("0123456789.e+") in _TIME_UNITS and a.amounts[amount] < b.amounts[amount] - 1:
-            found.append(
-                Finding(
-                    "warning",
-                    where,
-                    f"“{amount}”全文 {b.amounts[amount]} 次，摘编 {a.amounts[amount]} 次",
-                    "核对是否漏了一处时限",
-                )
-            )
+            what = f"“{amount}”全文 {b.amounts[amount]} 次，摘编 {a.amounts[amount]} 次"
+            found.append(Finding("warning", where, what, "核对是否漏了一处时限"))
     return found
+
+
+def _listed(bounds: dict[str, int]) -> str:
+    return "、".join(f"{bound}×{n}" for bound, n in sorted(bounds.items())) or "无"
 
 
 def _compare_modality(where: str, a: Counter[str], b: Counter[str], style: str) -> list[Finding]:
@@ -498,15 +511,9 @@ def _compare_modality(where: str, a: Counter[str], b: Counter[str], style: str) 
             if one[name] and not other[name] and not other[f"{name}?"]:
                 severity = "warning" if name == "倡导" or style != "articles" else "error"
                 found.append(Finding(severity, where, f"模态“{name}”只见于{side}", "核对强度词"))
-    if b["授权"] > a["授权"] > 0 and a["义务"] > b["义务"]:
-        found.append(
-            Finding(
-                "warning",
-                where,
-                f"授权词 {b['授权']}→{a['授权']}、义务词 {b['义务']}→{a['义务']}",
-                "核对“可”是否写成“应”",
-            )
-        )
+        fewer = a[name] < b[name] and a[name] + a[f"{name}?"] < b[name] + b[f"{name}?"]
+        if fewer and a[name] and name != "倡导" and style == "articles":
+            found.append(Finding("warning", where, f"模态“{name}”全文 {b[name]} 处，摘编 {a[name]} 处", "核对强度词"))
     return found
 
 
