@@ -136,7 +136,8 @@ EMPTY = Catalog.of(())
 
 def normalise(name: str) -> str:
     """Key of a title or number: width, brackets, quotes, dashes, spaces and case make no difference."""
-    key = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name)).lower()
+    text = unicodedata.normalize("NFKC", name).replace("×", "x")  # 数据要素× is typed as x or X
+    key = re.sub(r"[\W_]", "", text).lower()
     return re.sub(r"(\d{4})年?第?(\d+)号$", r"\1\2号", key)
 
 
