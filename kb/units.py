@@ -78,7 +78,7 @@ def _after_caption(text: str, start: int, end: int) -> int:
     if text[start : start + 1] in _CAPTION:
         close = {"【": "】", "（": "）", "(": ")"}[text[start]]
         stop = text.find(close, start, min(end, start + 30))
-        if stop > 0 and (text[start] == "【" or text[stop + 1 : end].strip() == "" or text[stop + 1] in " 　"):
+        if stop > 0 and (text[start] == "【" or not set("，。；：、") & set(text[start:stop])):
             start = stop + 1
     while start < end and text[start] in " \t　\u00a0*":
         start += 1
