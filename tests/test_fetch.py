@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from kb.catalog import Catalog, CatalogEntry
 from kb.errors import FetchError, UsageError
-from kb.fetch import fetch, fetch_from_package, kind_of, objections, read_provenance, select, stem_of, target_path, trim
+from kb.fetch import fetch, fetch_from_package, kind_of, read_provenance, select, stem_of, target_path
+from kb.gate import effective_date, objections, trim
 from kb.web import Client, Limits, Reply, is_public
 
 TITLE = "某市数据管理办法"
@@ -104,6 +105,30 @@ def client(tmp_path: Path) -> Client:
     return Client(QUICK, partial_dir=tmp_path / "partial", allow_private=True)
 
 
+def docx(text: str) -> bytes:
+    paragraphs = "".join(f"<w:p><w:r><w:t>{line}</w:t></w:r></w:p>" for line in text.split("\n"))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr(
+            "[Content_Types].xml",
+            '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" '
+            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" '
+            'ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>',
+        )
+        file.writestr(
+            "_rels/.rels",
+            '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" '
+            'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" '
+            'Target="word/document.xml"/></Relationships>',
+        )
+        file.writestr(
+            "word/document.xml",
+            '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>'
+            f"{paragraphs}</w:body></w:document>",
+        )
+    return buffer.getvalue()
+
+
 def entry_at(url: str, **facts: object) -> CatalogEntry:
     base = CatalogEntry("doc", TITLE, "shenzhen", kind="行政规范性文件", official_url=url, effective_on="2025-03-01")
     return replace(base, **facts)
@@ -139,6 +164,20 @@ def test_a_web_page_gives_the_same_text_as_plain_text(site, client, tmp_path):
         assert states(fetch([entry], tmp_path / str(number), client)) == ["taken"]
         texts.append(target_path(tmp_path / str(number), entry).read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
+
+
+def test_a_notice_whose_text_is_attached_gives_the_attachment(site, client, tmp_path):
+    notice = f"<html><body><h1>某局关于印发《{TITLE}》的通知</h1><a href='/x/a.pdf'>附件</a><a href='b.docx'>附件</a></body></html>"
+    site.routes |= {
+        "/p/a.html": answer(notice.encode(), content_type="text/html", ETag='"v1"'),
+        "/p/b.docx": answer(docx(TEXT)),
+    }
+    entry = entry_at(f"{site.url}/p/a.html")
+    summary = fetch([entry], tmp_path, client)
+    assert states(summary) == ["taken"], summary.findings
+    known = read_provenance(target_path(tmp_path, entry))
+    assert (known.source, known.final_url, known.etag) == (entry.official_url, f"{site.url}/p/b.docx", '"v1"')
+    assert states(fetch([entry], tmp_path, client)) == ["same"]
 
 
 def test_a_second_run_asks_with_the_validators_and_changes_nothing(site, client, tmp_path):
@@ -244,6 +283,11 @@ def test_a_title_never_leaves_the_folder(tmp_path, title):
     path = target_path(tmp_path, CatalogEntry("doc", title, "national"))
     assert path.resolve().parent == (tmp_path / "fulltext/national").resolve()
     assert stem_of(CatalogEntry("doc", "..", "national")) == "doc"
+
+
+def test_the_effective_date_is_the_last_one_stated():
+    assert effective_date("甲法自2021年9月1日起施行。本办法自2025年 3月1日起施行。") == "2025-03-01"
+    assert effective_date("自公布之日起施行") is None
 
 
 # --- kinds of content --------------------------------------------------------------------------------------------
