@@ -70,6 +70,7 @@ class _Token:
     start: int
     end: int
     value: tuple[int, ...]
+    word: str = ""
 
 
 _TOKEN = re.compile(
@@ -275,7 +276,7 @@ def _tokens(text: str, typed: bool) -> list[_Token]:
         if kind != "rel" and not _valid(match[0]):
             continue
         value = _relative(match[0]) if kind == "rel" else _numbers_of(match[0])
-        found.append(_Token(kind, match.start(), match.end(), value))
+        found.append(_Token(kind, match.start(), match.end(), value, match[0]))
     if typed:
         for match in _QUERY_ARTICLE.finditer(text):
             if not any(t.start < match.end() and match.start() < t.end for t in found) and _valid(match[0]):
@@ -340,7 +341,7 @@ def _expand(text, chain, owner, titles, context=None) -> list[Citation]:
     previous: _Token | None = None
     for token in chain:
         ranged = previous is not None and bool(_RANGE.match(text[previous.end : token.start]))
-        current = _step(places, current, token, previous, ranged, context)
+        current = _step(places, current, token, previous, ranged)
         previous = token
     start = owner.start if owner is not None else chain[0].start
     return [_citation(text, start, place, owner, titles, context) for place in places]
@@ -349,10 +350,10 @@ def _expand(text, chain, owner, titles, context=None) -> list[Citation]:
 _DEPTH = {"art": 0, "point": 0, "para": 1, "item": 2, "sub": 3}
 
 
-def _step(places, current, token, previous, ranged, context) -> dict:
+def _step(places, current, token, previous, ranged) -> dict:
     """Add or refine the last place; returns the place that later tokens refine."""
     if token.kind == "rel":
-        return _relative_step(places, current, token, context)
+        return _relative_step(places, current, token)
     depth = _DEPTH[token.kind]
     field = ("label", "paragraph", "item", "subitem")[depth]
     value = token.value if depth == 0 else token.value[-1]
@@ -362,17 +363,22 @@ def _step(places, current, token, previous, ranged, context) -> dict:
         for step in _between(low, high, depth):
             places.append({**places[-1], field: step, "end": token.end})
         return places[-1]
+    finer = previous is not None and not same_kind and _depth_of(previous) < depth
     if depth == 0:
         place = {"kind": token.kind, "label": value, "start": token.start, "end": token.end}
-    elif not places or (previous is not None and _DEPTH.get(previous.kind, 9) > depth) or same_kind:
-        base = {k: v for k, v in current.items() if k in ("kind", "label", "paragraph", "item", "error")}
-        place = {**_shallower(base, depth), field: value, "start": token.start, "end": token.end}
-        place.setdefault("kind", "art")
-    else:
+    elif places and finer:
         places[-1] = {**places[-1], field: value, "end": token.end}
         return places[-1]
+    else:
+        base = {k: v for k, v in current.items() if k not in ("start", "end")} if previous is not None else {}
+        place = {"kind": "art", **_shallower(base, depth), field: value, "start": token.start, "end": token.end}
     places.append(place)
     return place
+
+
+def _depth_of(token: _Token) -> int:
+    """Level a token speaks of: 0 article or point, 1 款, 2 项, 3 目; 前款 is as deep as 款."""
+    return _DEPTH[token.kind] if token.kind != "rel" else {"款": 1, "项": 2}.get(token.word[-1], 0)
 
 
 def _shallower(place: dict, depth: int) -> dict:
@@ -388,16 +394,15 @@ def _between(low, high, depth) -> list:
     return list(range(low + 1, high + 1)) if low < high <= low + _MAX_RANGE else [high]
 
 
-def _relative_step(places, current, token, context) -> dict:
-    """前款, 前两款, 本条, 前条, 前项, 本章: what they mean depends on where they stand in `context`."""
-    where = {"start": token.start, "end": token.end, "relative": True}
-    for step in token.value:
-        places.append({"kind": "art", "rel": step, **where, "rel_kind": None})
+def _relative_step(places, current, token) -> dict:
+    """前款, 前两款, 本条, 前条, 前项, 本章: what they mean depends on where (`at`) they stand in the citing provision."""
+    where = {"start": token.start, "end": token.end, "at": token.start, "word": token.word}
+    places.extend({"kind": "art", "rel": step, **where} for step in token.value)
     return places[-1] if places else current
 
 
 def _citation(text, start, place, owner, titles, context) -> Citation:
-    if place.get("relative"):
+    if "rel" in place:
         return _relative_citation(text, place, context)
     end = place["end"]
     base = Citation(
@@ -465,13 +470,16 @@ def _ends_with_point(label: str, wanted: str) -> bool:
 
 
 def _inherit_article(citation: Citation, context: Provision | None, place: dict, text: str) -> Citation:
-    """第二款 or 第三项 alone: of the citing article, and 项 of the 款 they stand in."""
+    """第二款 or 第三项 alone: of the citing article; 项 of the 款 they stand in, or of the only 款 that has this 项."""
     if context is None:
         return replace(citation, reason=citation.reason or "out_of_context")
     paragraph = citation.paragraph
     if paragraph is None:
         unit = _unit_at(text, place["start"], context)
         paragraph = unit.paragraph if unit else None
+        holders = {u.paragraph for u in context.units if u.item == citation.item}
+        if paragraph not in holders and len(holders) == 1:
+            (paragraph,) = holders
     return replace(
         citation,
         doc_id=context.doc_id,
@@ -497,11 +505,10 @@ def _unit_at(text: str, position: int, context: Provision) -> Unit | None:
 
 
 def _relative_citation(text: str, place: dict, context: Provision | None) -> Citation:
-    start, end, step = place["start"], place["end"], place["rel"]
-    word = text[start:end]
+    start, end, step, word = place["start"], place["end"], place["rel"], place["word"]
     base = Citation(
         span=(start, end),
-        text=word,
+        text=text[start:end],
         kind="article",
         paragraph=place.get("paragraph"),
         item=place.get("item"),
@@ -525,7 +532,7 @@ def _relative_citation(text: str, place: dict, context: Provision | None) -> Cit
         return replace(
             base, label=article_label(number) if ok else "", resolved=ok, reason="" if ok else "no_article_before"
         )
-    unit = _unit_at(text, start, context)
+    unit = _unit_at(text, place["at"], context)
     if unit is None:
         return replace(base, reason="out_of_context")
     if word[-1] == "项":

@@ -151,6 +151,13 @@ def test_an_earlier_item_is_found_from_inside_the_list():
     assert [(c.paragraph, c.item) for c in cites("第三条") if c.text == "前项"] == [(1, 1)]
 
 
+def test_items_of_an_earlier_paragraph_are_found_there():
+    text = "第一条 符合下列情形的：\n（一）甲；\n（二）乙；\n（三）丙。\n有前款第一项、第三项规定情形的，适用前款第一项至第二项。\n第二条 丁。"
+    provision = parse(text, DocumentMeta("某条例", "shenzhen"), doc_id="own").provisions[0]
+    places = [(c.paragraph, c.item) for c in parse_citations(provision.text, BOTH, provision)]
+    assert places == [(1, 1), (1, 3), (1, 1), (1, 2)]
+
+
 def test_lists_of_paragraphs_keep_their_article():
     own = [(c.label, c.paragraph) for c in cites("第三条") if c.how == "self"]
     assert own == [("第二条", 1), ("第二条", 2), ("第三条", None)]
