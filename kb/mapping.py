@@ -12,14 +12,15 @@ import numpy as np
 
 from kb.errors import NotFoundError
 from kb.evaluate_gaps import Label, find_document, resolve, squeeze
-from kb.gaps import National, build_national, judge, judge_all
+from kb.gaps import National, build_national, judge
 from kb.index import Cache, DocumentInfo, Library
 from kb.models import Assessment, Document, Requirement
+from kb.rows import DEFAULT_SCOPE, scope_choice, scope_of_documents
+from kb.rows import gap_rows as rows_of_documents
 from kb.scope import Encode, Scope, build_scope
 
 Progress = Callable[[str, int, int], None]
 LOCAL_LEVELS = ("guangdong", "shenzhen")
-NOT_LOCAL_RULES = ("参考",)
 OUT_OF_FORCE = ("draft", "repealed", "lapsed")
 
 
@@ -66,12 +67,8 @@ def documents_by_title(library: Library, infos: Iterable[DocumentInfo]) -> dict[
 
 
 def default_scope(library: Library) -> list[DocumentInfo]:
-    """Guangdong and Shenzhen texts that can answer a duty: no drafts, nothing out of force, no reports."""
-    return [
-        d for d in library.documents
-        if d.meta.level in LOCAL_LEVELS and d.meta.status not in OUT_OF_FORCE and d.meta.normative_force not in NOT_LOCAL_RULES
-        and d.n_provisions
-    ]
+    """Shenzhen and provincial Guangdong texts that can answer a duty: no drafts, nothing out of force, no reports, no other city."""
+    return [library.info(i) for i in scope_choice(library, DEFAULT_SCOPE).doc_ids]
 
 
 def find_infos(library: Library, names: Iterable[str], levels: tuple[str, ...] | None = None) -> list[DocumentInfo]:
@@ -101,28 +98,20 @@ def gap_table(
         d for d in library.documents if d.meta.level == "national" and d.meta.status not in OUT_OF_FORCE
     ]
     local = find_infos(library, scope, (*LOCAL_LEVELS, "peers")) if scope else default_scope(library)
-    encode = encoder_of(library, progress)
-    frame = build_scope([library.document(d.doc_id) for d in local], encode)
-    rows: list[GapRow] = []
-    for number, info in enumerate(chosen, 1):
-        prepared = build_national(library.document(info.doc_id), encode)
-        rows.extend(
-            GapRow(duty, info.meta.title, info.meta.text_kind, assessment)
-            for duty, assessment in zip(
-                prepared.duties, judge_all(prepared, frame, threshold=library.settings.undetermined_below), strict=True
-            )
-        )
-        if progress:
-            progress("judge", number, len(chosen))
+    choice = scope_of_documents(library, [d.doc_id for d in local]) if scope else scope_choice(library, DEFAULT_SCOPE)
+    rows = [
+        GapRow(r.requirement, r.national.meta.title, r.national.meta.text_kind, r.assessment)
+        for r in rows_of_documents(library, [d.doc_id for d in chosen], choice, progress=progress)
+    ]
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.assessment.label] = counts.get(row.assessment.label, 0) + 1
-    return GapTable(frame.titles, tuple(rows), counts, _notes(chosen, local, frame, rows))
+    return GapTable(tuple(d.meta.title for d in local), tuple(rows), counts, _notes(chosen, local, rows))
 
 
-def _notes(chosen, local, frame: Scope, rows: Sequence[GapRow]) -> tuple[str, ...]:
+def _notes(chosen, local, rows: Sequence[GapRow]) -> tuple[str, ...]:
     notes = []
-    if not frame.rules:
+    if not local:
         notes.append("比对范围内没有现行有效的本地文本，除不适用外均待人工核定")
     silent = [d.meta.title for d in chosen if all(r.title != d.meta.title for r in rows)]
     if silent:

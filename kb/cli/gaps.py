@@ -10,7 +10,7 @@ from kb.cli import Meter, common_options, print_json, settings_from
 @click.command()
 @common_options
 @click.option("--national", multiple=True, help="National document by title or alias; all of them by default.")
-@click.option("--scope", multiple=True, help="Local document that counts; Guangdong and Shenzhen texts in force by default.")
+@click.option("--scope", multiple=True, help="Local document that counts; Shenzhen and provincial Guangdong texts in force by default.")
 def command(corpus, index, encoder, as_json, national, scope) -> None:
     """Map national requirements to the local rules that answer them."""
     from kb.index import Library

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from kb.errors import KbError
-from kb.ui.data import library_or_stop
+from kb.ui.data import library_or_stop, reviewer
 
 # url path, title, icon, module (with a function `page(library)`)
 PAGES = (
@@ -36,6 +36,13 @@ mark {background: #ffe58a; color: inherit; padding: 0 1px; border-radius: 2px;}
 .kb-differs {background: #ffe3b8; color: #6b3d00; border-bottom: 2px dotted #b36b00;}
 .kb-hit {background: #ffe58a; color: #3b2c00;}
 .kb-same {background: #d9efdb; color: #10461a;}
+.kb-added {background: #dbe8f8; color: #123f7a; border-bottom: 1px solid #2c6fb3;}
+.kb-box {border: 1px solid rgba(128,128,128,.35); border-radius: 6px; padding: .6em .9em; margin: .4em 0;}
+.kb-cite {font-weight: 600; margin: .2em 0 .3em;}
+.kb-line {margin: .35em 0; line-height: 1.7;}
+.kb-l-covered {background: #2e7d4f; color: #fff;} .kb-l-partial {background: #c98a00; color: #fff;}
+.kb-l-gap {background: #c0392b; color: #fff;} .kb-l-differs {background: #8e44ad; color: #fff;}
+.kb-l-direct {background: #2c6fb3; color: #fff;} .kb-l-na {background: #8a8f98; color: #fff;} .kb-l-open {background: #5d6470; color: #fff;}
 </style>
 """
 
@@ -48,13 +55,25 @@ def run() -> None:
         st.Page(_opener(module), title=title, icon=icon, url_path=path, default=path == "overview")
         for path, title, icon, module in PAGES
     ]
+    st.session_state["pages"] = {page.url_path or PAGES[0][0]: page for page in pages}
     chosen = st.navigation(pages)
+    with st.sidebar:
+        _who()
     try:
         chosen.run()
     except KbError as error:
         st.error(error.message)
         if error.hint:
             st.caption(error.hint)
+
+
+def _who() -> None:
+    """The name that decisions are recorded under."""
+    if getattr(st.user, "is_logged_in", False):
+        st.caption(f"复核人：{reviewer()}")
+    else:
+        st.session_state.setdefault("reviewer", "")
+        st.text_input("复核人姓名", key="reviewer", placeholder="记录结论时署名", max_chars=30, persist_state="session")
 
 
 def _opener(module: str) -> Callable[[], None]:
