@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import unicodedata
 import zlib
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ _RECIPE = "1"
 _CHUNK = 64
 """Texts between two progress calls."""
 _HASH_DIM = 256
+_HUB_WAIT_S = 4
 _RESTORE = "reinstall the package, or rebuild it: python scripts/build_encoder.py --out kb/encoder"
 
 _PROMPTS: tuple[tuple[str, str, str], ...] = (
@@ -295,12 +297,32 @@ def _load_sentence_transformer(name: str) -> Any:
             f"encoder {name!r} needs the package sentence-transformers",
             hint='pip install "sentence-transformers" "torch<2.14", or use the bundled encoder: --encoder bundled',
         ) from error
+    stored = Path(name).exists() or not _hub_answers()
     try:
-        return SentenceTransformer(name, device="cpu")
+        return SentenceTransformer(name, device="cpu", local_files_only=stored)
     except Exception as error:  # the hub client raises a dozen unrelated types
         raise EncoderError(
             f"encoder {name!r} cannot be loaded: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
-            hint="Without a network: use the bundled encoder (--encoder bundled), or copy the model's folder here and"
-            " name it (--encoder PATH; on a machine with a network: "
-            f"huggingface-cli download {name} --local-dir PATH).",
+            hint="Without a network: use the bundled encoder (--encoder bundled), or fetch the model elsewhere"
+            f" (hf download {name} --local-dir PATH), copy the folder here and name it (--encoder PATH).",
         ) from error
+
+
+def _hub_answers() -> bool:
+    """Whether the model hub can be reached; asked first, because its client retries for more than a minute.
+
+    Behind a proxy a direct connection says nothing, so the answer is yes and the client finds out.
+    """
+    import urllib.parse
+    import urllib.request
+
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return False
+    if urllib.request.getproxies().get("https"):
+        return True
+    hub = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    try:
+        socket.create_connection((hub.hostname, hub.port or 443), timeout=_HUB_WAIT_S).close()
+    except OSError:
+        return False
+    return True

@@ -205,10 +205,15 @@ def test_sentence_transformers_sees_long_texts_whole(bundled, same_folder):
 
 
 @needs_models
-def test_an_unreachable_model_names_the_bundled_encoder_and_the_offline_way(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_an_unreachable_model_names_the_bundled_encoder_and_the_offline_way(monkeypatch):
+    monkeypatch.setattr("socket.create_connection", refuse)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
     with pytest.raises(EncoderError, match=r"(?s)cannot be loaded.*--encoder bundled.*local-dir"):
-        load_encoder(str(tmp_path / "absent" / "model"))
+        load_encoder("nobody/has-this-model")
+
+
+def refuse(*_, **__):
+    raise OSError("no network in this test")
 
 
 def test_a_missing_package_names_what_to_install(monkeypatch):
