@@ -1,4 +1,4 @@
-"""A corpus folder in, Documents out: every file is counted once, as parsed, failed or set aside.
+"""A corpus folder in, its texts of record out: every file is counted once, as parsed, failed or set aside.
 
 Level comes from the folder (national, guangdong, shenzhen, peers; fulltext/<level> holds fetched full texts). A
 catalogue is optional: its facts override what the text says, and a full text replaces the digest as text of record.
@@ -11,47 +11,57 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kb.catalog import CATALOG_NAME, EMPTY, Catalog, CatalogEntry, load_catalog, texts_of_record
 from kb.clean import clean_text
-from kb.errors import KbError
-from kb.metadata import extract_metadata
-from kb.models import LEVELS, Document, Finding, SourceText
+from kb.errors import CatalogError, KbError
+from kb.metadata import extract_metadata, merge_meta, version_start
+from kb.models import LEVELS, Document, DocumentMeta, Finding, SourceText
 from kb.parse import parse
 from kb.read import read_file
 
+FULLTEXT = "fulltext"
 Progress = Callable[[str, int, int], None]
-ReadCache = Callable[[Path], SourceText]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file of the corpus; `name` is its corpus-relative path."""
+    """One file of the corpus; `name` is its corpus-relative path, `stem_id` its id where no catalogue entry gives one."""
 
     path: Path
     name: str
     level: str
+    stem_id: str
+
+
+ReadDocument = Callable[[SourceFile, Catalog], Document]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedCorpus:
-    """Documents in a stable order, findings, and the files that could not become documents."""
+    """Texts of record in a stable order, digests that a full text stands for, findings, and files that failed.
+
+    `set_aside` counts files that were read but are copies of a text of record.
+    """
 
     documents: tuple[Document, ...]
     findings: tuple[Finding, ...]
     failed: tuple[str, ...]
+    digests: tuple[Document, ...] = ()
+    set_aside: int = 0
 
 
 def scan(corpus: Path) -> list[SourceFile]:
     """Files of the level folders in name order. Hidden files, links and README files are not documents."""
     found = []
-    for base in (corpus, corpus / "fulltext"):
+    for base in (corpus, corpus / FULLTEXT):
         for level in LEVELS:
             folder = base / level
             if not folder.is_dir():
                 continue
             for path in sorted(folder.rglob("*")):
                 if _is_document(path, corpus):
-                    found.append(SourceFile(path, path.relative_to(corpus).as_posix(), level))
-    return found
+                    found.append((path, path.relative_to(corpus).as_posix(), level, path.parent.relative_to(folder).as_posix()))
+    return [SourceFile(p, name, level, i) for (p, name, level, _), i in zip(found, _stem_ids(found), strict=True)]
 
 
 def _is_document(path: Path, corpus: Path) -> bool:
@@ -60,61 +70,15 @@ def _is_document(path: Path, corpus: Path) -> bool:
     return path.is_file() and not path.is_symlink() and not hidden and not sidecar
 
 
-def load(corpus: Path, *, read: ReadCache | None = None, progress: Progress | None = None) -> LoadedCorpus:
-    """Read and parse every document of a corpus; a file that fails is listed and the others go on.
-
-    Args:
-        corpus: the folder; it must exist.
-        read: reads one file, by default `kb.read.read_file`; the index passes one that remembers by content hash.
-        progress: called with ("read", done, total).
-    """
-    files = scan(corpus)
-    documents: list[Document] = []
-    findings: list[Finding] = []
-    failed: list[str] = []
-    for number, file in enumerate(files, 1):
-        try:
-            source = read(file.path) if read else read_file(file.path, name=file.name)
-            document = to_document(source, file)
-            documents.append(document)
-            findings += [replace(f, where=file.name) if not f.where else f for f in (*source.findings, *document.findings)]
-        except KbError as error:
-            failed.append(file.name)
-            findings.append(Finding("error", file.name, error.message, error.hint))
-        if progress:
-            progress("read", number, len(files))
-    kept, duplicates = _without_duplicates(documents)
-    return LoadedCorpus(tuple(kept), tuple(findings + duplicates), tuple(failed))
-
-
-def to_document(source: SourceText, file: SourceFile) -> Document:
-    """Clean, describe and parse one source text."""
-    text = clean_text(source.text)
-    meta, findings = extract_metadata(text, path_level=file.level, front=source.front, file_name=file.path.stem)
-    document = parse(
-        text, meta, doc_id=document_id(file.path.stem), version=source.sha256[:8], pages=source.pages,
-        source_path=file.name, sha256=source.sha256,
-    )
-    document, repeated = _with_unique_ids(document)
-    findings += repeated
-    if not document.provisions:
-        findings.append(Finding("warning", file.name, "no article or outline point was recognised", "Check the text."))
-    return replace(document, findings=(*document.findings, *findings))
-
-
-def _with_unique_ids(document: Document) -> tuple[Document, list[Finding]]:
-    """A label that stands twice keeps its text under `id~2` and is named, so that neither provision is lost."""
-    seen: dict[str, int] = {}
-    provisions, findings = [], []
-    for provision in document.provisions:
-        count = seen[provision.provision_id] = seen.get(provision.provision_id, 0) + 1
-        if count > 1:
-            findings.append(
-                Finding("warning", document.source_path, f"{provision.label} stands more than once", "Check the numbering.")
-            )
-            provision = replace(provision, provision_id=f"{provision.provision_id}~{count}")
-        provisions.append(provision)
-    return replace(document, provisions=tuple(provisions)), findings
+def _stem_ids(found: list[tuple[Path, str, str, str]]) -> list[str]:
+    """Ids from file stems. The same stem in another folder names another document, so it carries that folder."""
+    owner: dict[str, tuple[str, str]] = {}
+    ids = []
+    for path, _, level, folder in found:
+        stem, place = document_id(path.stem), (level, folder)
+        mine = owner.setdefault(stem, place) == place
+        ids.append(stem if mine else document_id(f"{stem}~{level}" + ("" if folder == "." else f"~{folder}")))
+    return ids
 
 
 def document_id(stem: str) -> str:
@@ -122,22 +86,132 @@ def document_id(stem: str) -> str:
     return re.sub(r"[\s/\\#@]+", "", stem)
 
 
-def _without_duplicates(documents: list[Document]) -> tuple[list[Document], list[Finding]]:
-    """Same id or same text twice: the first one stays, the other is named in a finding."""
-    seen_ids: dict[str, Document] = {}
-    seen_text: dict[str, Document] = {}
-    kept, findings = [], []
-    for document in documents:
-        twin = seen_text.get(document.sha256) or seen_ids.get(document.doc_id)
-        if twin is None:
-            kept.append(document)
-            seen_ids[document.doc_id] = seen_text[document.sha256] = document
-        else:
-            findings.append(
-                Finding(
-                    "warning", document.source_path, f"same document as {twin.source_path}, not indexed again",
-                    "Remove one of the two files.",
-                )
-            )
-    return kept, findings
+def load(corpus: Path, *, read: ReadDocument | None = None, progress: Progress | None = None) -> LoadedCorpus:
+    """Read and parse every document of a corpus; a file that fails is listed and the others go on.
+
+    Args:
+        corpus: the folder; it must exist.
+        read: makes a document of one file, by default `read_document`; the index passes one that remembers what it
+            read before and gives documents without their text.
+        progress: called with ("read", done, total).
+    """
+    catalog, findings = corpus_catalog(corpus)
+    files = scan(corpus)
+    documents: list[Document] = []
+    failed: list[str] = []
+    for number, file in enumerate(files, 1):
+        try:
+            document = (read or read_document)(file, catalog)
+            documents.append(document)
+            findings += [replace(f, where=file.name) if not f.where else f for f in document.findings]
+        except KbError as error:
+            failed.append(file.name)
+            findings.append(Finding("error", file.name, error.message, error.hint))
+        except OSError as error:
+            failed.append(file.name)
+            findings.append(Finding("error", file.name, f"cannot be read ({error.strerror or error})", "Check its rights."))
+        if progress:
+            progress("read", number, len(files))
+    chosen, digests, more = _choose(documents, catalog)
+    return LoadedCorpus(
+        tuple(chosen), tuple(findings + more), tuple(failed), tuple(digests), len(documents) - len(chosen) - len(digests)
+    )
+
+
+def corpus_catalog(corpus: Path) -> tuple[Catalog, list[Finding]]:
+    """The catalogue of a corpus; one that cannot be used at all costs its facts, not the corpus."""
+    try:
+        return load_catalog(corpus / CATALOG_NAME)
+    except CatalogError as error:
+        return EMPTY, [Finding("error", CATALOG_NAME, error.message, error.hint)]
+
+
+def read_document(file: SourceFile, catalog: Catalog = EMPTY) -> Document:
+    """One file as a document, with the facts the catalogue has of it.
+
+    Raises:
+        ReadError: the file cannot be read.
+    """
+    return to_document(read_file(file.path, name=file.name), file, catalog)
+
+
+def entry_for(file: SourceFile, meta: DocumentMeta, catalog: Catalog) -> CatalogEntry | None:
+    """The catalogue entry of a file. One found by title alone must not be about another version of the instrument."""
+    name = file.name.removeprefix(f"{FULLTEXT}/")
+    entry = catalog.for_text(name, meta.title)
+    if entry is None or (entry.file and Path(entry.file).stem == file.path.stem):
+        return entry
+    known = {d[:10] for d in (entry.effective_on, entry.promulgated_on, entry.signed_on, entry.adopted_on) if d}
+    stated = {d for d in (meta.effective_on, meta.promulgated_on, meta.signed_on, meta.adopted_on, meta.revised_on) if d}
+    return None if known and stated and entry.level == meta.level and not known & stated else entry
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A cleaned text with the facts it states itself."""
+
+    text: str
+    meta: DocumentMeta
+    findings: tuple[Finding, ...]
+
+
+def describe(source: SourceText, file: SourceFile) -> Described:
+    """Clean a source text and read its facts."""
+    text = clean_text(source.text)
+    meta, findings = extract_metadata(text, path_level=file.level, front=source.front, file_name=file.path.stem)
+    return Described(text, meta, tuple(findings))
+
+
+def to_document(
+    source: SourceText, file: SourceFile, catalog: Catalog = EMPTY, described: Described | None = None
+) -> Document:
+    """Clean, describe and parse one source text; its findings come along."""
+    told = described or describe(source, file)
+    entry = entry_for(file, told.meta, catalog)
+    document = parse(
+        told.text, merge_meta(told.meta, entry), doc_id=entry.id if entry else file.stem_id, version=source.sha256[:8],
+        pages=source.pages, source_path=file.name, sha256=source.sha256,
+    )
+    findings = (*source.findings, *document.findings, *told.findings)
+    if not document.provisions:
+        findings += (Finding("warning", file.name, "no article or outline point was recognised", "Check the text."),)
+    return replace(document, findings=findings)
+
+
+def _choose(documents: list[Document], catalog: Catalog) -> tuple[list[Document], list[Document], list[Finding]]:
+    """(texts of record, digests beside a full text, findings): one text for each instrument and version."""
+    chosen: list[Document] = []
+    digests: list[Document] = []
+    findings: list[Finding] = []
+    by_id: dict[str, Document] = {}
+    by_text: dict[str, Document] = {}
+    for group in texts_of_record(documents, catalog):
+        if group.digest is not None:
+            digests.append(group.digest)
+        for document in (group.record, *group.others):
+            twin = by_text.get(document.sha256) or _same_version(document, group.record) or by_id.get(document.doc_id)
+            if twin is None:
+                chosen.append(document)
+                by_id[document.doc_id] = by_text[document.sha256] = document
+            else:
+                findings.append(_set_aside(document, twin))
+    order = {d.source_path: i for i, d in enumerate(documents)}
+    return sorted(chosen, key=lambda d: order[d.source_path]), digests, findings
+
+
+def _same_version(document: Document, record: Document) -> Document | None:
+    """The record, when the document is a copy of it and not another version of the instrument."""
+    if document is record:
+        return None
+    a, b = version_start(document.meta), version_start(record.meta)
+    return None if a and b and a != b and document.doc_id != record.doc_id else record
+
+
+def _set_aside(document: Document, twin: Document) -> Finding:
+    if document.sha256 == twin.sha256 or document.meta.title == twin.meta.title:
+        what, fix = f"another copy of {twin.source_path}, not indexed again", "Remove one of the two files."
+    else:
+        what, fix = f"has the id of {twin.source_path}; not indexed", "Give one of the two another file name."
+    return Finding("warning", document.source_path, what, fix)
+
 

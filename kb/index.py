@@ -1,15 +1,13 @@
-"""Chunks in, a generation on disk out: SQLite, tantivy, FAISS and a manifest; and the Library that reads it.
+"""A corpus folder in, a generation on disk out (SQLite, tantivy, FAISS, manifest); and the Library that reads it.
 
-A generation is written beside the others under a temporary name, made durable, renamed, and only then does the
-pointer `current` name it. A build that dies leaves the previous generation in force. Vectors live in a cache keyed by
-(encoder fingerprint, text hash), so a build embeds only text that no earlier build has seen.
+Every build writes a whole new generation, but takes the rows and vectors of everything that did not change from the cache:
+an update and a full build run the same code over the same rows and cannot give different results.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import json
 import math
 import os
@@ -24,23 +22,38 @@ from pathlib import Path
 import numpy as np
 
 from kb import segment
-from kb.chunk import MAX_CHARS, chunk
+from kb.cache import Cache, dump, hash_of, passage_text, rules_version
+from kb.chunk import MAX_CHARS
 from kb.cite import Citation
 from kb.codec import from_json, to_json
 from kb.corpus import LoadedCorpus, load
 from kb.embed import Encoder, load_encoder
-from kb.errors import IndexError_, LockedError, NotFoundError
-from kb.models import Chunk, Document, DocumentMeta, Finding, Provision, Requirement, SourceText, Unit
-from kb.read import read_file
-from kb.requirements import extract
+from kb.errors import IndexError_, NotFoundError
+from kb.generations import (
+    current_generation,
+    generations,
+    locked,
+    make_durable,
+    new_name,
+    point,
+    prune,
+    read_manifest,
+    read_pointer,
+    rollback,
+    storage_errors,
+)
+from kb.models import Chunk, Document, DocumentMeta, Finding, Provision, Requirement, Unit
 from kb.settings import Settings
 from kb.store import FaissStore, TantivyStore
 from kb.titles import TitleEntry, TitleIndex
 
-FORMAT = 1
-# raised when parsing, chunking or requirement rules change in a way that old generations do not show
-RULES_VERSION = "2026-11-22"
-BATCH = 512
+__all__ = [
+    "BuildSummary", "Cache", "DocumentCounts", "DocumentInfo", "Library", "build", "current_generation", "generations",
+    "passage_text", "read_manifest", "rollback", "segmenter_hash", "title_entry",
+]
+FORMAT = 2
+# a note was made of this generation: it stays until the next note, so that no change is missed
+NOTED = "noted"
 Progress = Callable[[str, int, int], None]
 
 _SCHEMA = """
@@ -48,23 +61,30 @@ CREATE TABLE documents (seq INTEGER PRIMARY KEY, doc_id TEXT UNIQUE, sha256 TEXT
                         n_provisions INTEGER, record TEXT);
 CREATE TABLE provisions (seq INTEGER PRIMARY KEY, provision_id TEXT UNIQUE, doc INTEGER, label TEXT, record TEXT);
 CREATE INDEX provisions_doc ON provisions (doc);
-CREATE TABLE chunks (seq INTEGER PRIMARY KEY, provision INTEGER, record TEXT);
+CREATE TABLE chunks (seq INTEGER PRIMARY KEY, provision INTEGER, text_key TEXT, record TEXT);
 CREATE INDEX chunks_provision ON chunks (provision);
 CREATE TABLE requirements (seq INTEGER PRIMARY KEY, requirement_id TEXT UNIQUE, doc INTEGER, record TEXT);
 CREATE INDEX requirements_doc ON requirements (doc);
 CREATE TABLE non_requirements (doc INTEGER, address TEXT, text TEXT, reason TEXT);
+CREATE TABLE digests (doc_id TEXT PRIMARY KEY, record TEXT);
 """
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentCounts:
-    """How the files of this build compare with the generation before; they add up to what was scanned."""
+    """How the files of this build compare with the generation before.
+
+    new + changed + same + renamed + failed + set_aside is what was scanned; `set_aside` are digests beside a full text and
+    copies; `changed` counts a document whose text or whose facts differ.
+    """
 
     new: int = 0
     changed: int = 0
     same: int = 0
     removed: int = 0
     failed: int = 0
+    renamed: int = 0
+    set_aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +114,15 @@ class DocumentInfo:
     n_provisions: int
 
 
-def build(settings: Settings, *, progress: Progress | None = None, force: bool = False) -> BuildSummary:
+def build(
+    settings: Settings, *, progress: Progress | None = None, force: bool = False, purpose: str = "build"
+) -> BuildSummary:
     """Read the corpus and switch to a new generation; nothing is written when nothing changed.
+
+    Args:
+        progress: called with (stage, done, total); stages are read, write, embed and search, in this order.
+        force: write a new generation even when nothing changed.
+        purpose: what a second process is told about who holds the lock.
 
     Raises:
         IndexError_: the corpus folder is missing or holds no document, or the index folder cannot be written.
@@ -104,50 +131,48 @@ def build(settings: Settings, *, progress: Progress | None = None, force: bool =
     started = time.monotonic()
     if not settings.corpus.is_dir():
         raise IndexError_(f"{settings.corpus} is not a folder", hint="Name the corpus with --corpus DIR or KB_CORPUS.")
-    with _lock(settings.index):
-        cache = Cache(settings.index / "cache.db")
-        corpus = load(settings.corpus, read=cache.read, progress=progress)
-        if not corpus.documents:
-            raise IndexError_(
-                f"{settings.corpus}: no document could be read ({len(corpus.failed)} failed)",
-                hint="Put files into national/, guangdong/, shenzhen/ or peers/ below it.",
-            )
-        encoder = None if settings.encoder == "none" else load_encoder(settings.encoder)
-        before = read_manifest(settings.index)
-        counts = _compare(before, corpus)
-        identity = _identity(corpus, encoder)
-        if before and not force and before.get("identity") == identity:
-            return _unchanged(before, counts, corpus, started)
-        summary = _write_generation(settings, corpus, encoder, cache, identity, counts, progress)
-        _prune(settings)
-        return replace(summary, seconds=round(time.monotonic() - started, 2))
+    with (
+        locked(settings.index, purpose), storage_errors(settings.index),
+        contextlib.closing(Cache(settings.index / "cache.db")) as cache,
+    ):
+        summary = _build(settings, cache, progress, force)
+    return replace(summary, seconds=round(time.monotonic() - started, 2))
 
 
-def _unchanged(before: dict, counts: DocumentCounts, corpus: LoadedCorpus, started: float) -> BuildSummary:
-    size = before["counts"]
-    return BuildSummary(
-        before["generation"], counts, size["provisions"], size["chunks"], size["requirements"], 0,
-        round(time.monotonic() - started, 2), corpus.findings,
-    )
+def _build(settings: Settings, cache: Cache, progress: Progress | None, force: bool) -> BuildSummary:
+    corpus = load(settings.corpus, read=cache.document, progress=progress)
+    if not corpus.documents:
+        raise IndexError_(
+            f"{settings.corpus}: no document could be read ({len(corpus.failed)} failed)",
+            hint="Put files into national/, guangdong/, shenzhen/ or peers/ below it.",
+        )
+    encoder = None if settings.encoder == "none" else load_encoder(settings.encoder)
+    before = read_manifest(settings.index)
+    counts = _compare(before, corpus)
+    identity = _identity(corpus, encoder)
+    if before and not force and before.get("identity") == identity:
+        size = before["counts"]
+        return BuildSummary(
+            before["generation"], counts, size["provisions"], size["chunks"], size["requirements"], 0, 0.0, corpus.findings
+        )
+    summary = _write_generation(settings, corpus, encoder, cache, identity, counts, progress)
+    cache.forget_unused()
+    noted = read_pointer(settings.index, NOTED)
+    prune(settings, frozenset({noted} if noted else ()))
+    return summary
 
 
 def _write_generation(settings, corpus, encoder, cache, identity, counts, progress) -> BuildSummary:
     created = dt.datetime.now(dt.UTC)
-    generation = f"gen-{created:%Y%m%dT%H%M%S%f}"
+    generation = new_name(settings.index, created)
     folder = settings.index / f".tmp-{generation}"
     folder.mkdir(parents=True)
     try:
-        rows = _write_library(folder / "library.db", corpus.documents)
-        TantivyStore.build(folder / "lexical", _lexical_rows(corpus.documents))
-        embedded = 0
-        if encoder:
-            texts = [passage_text(c) for doc in corpus.documents for c in chunk(doc)]
-            embedded = cache.embed(encoder, texts, progress)
-            FaissStore.build(folder / "vectors.faiss", cache.vectors(encoder, texts), encoder.dim)
+        rows, embedded = _write_stores(folder, corpus, encoder, cache, progress)
         _write_manifest(folder, generation, created, settings, corpus, encoder, identity, rows)
-        _make_durable(folder)
+        make_durable(folder)
         os.rename(folder, settings.index / generation)
-        _point_to(settings.index, generation)
+        point(settings.index, "current", generation)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -156,271 +181,124 @@ def _write_generation(settings, corpus, encoder, cache, identity, counts, progre
     )
 
 
-def _write_library(path: Path, documents: Sequence[Document]) -> dict[str, int]:
-    """Write the SQLite file and the two arrays that map a chunk to its provision and its document."""
-    rows = {"documents": 0, "provisions": 0, "chunks": 0, "requirements": 0}
-    chunk_docs: list[int] = []
-    chunk_provisions: list[int] = []
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
-        for doc_seq, doc in enumerate(documents):
-            seq_of: dict[str, int] = {}
-            for provision in doc.provisions:
-                seq = rows["provisions"]
-                seq_of[provision.provision_id] = seq
-                db.execute(
-                    "INSERT INTO provisions VALUES (?, ?, ?, ?, ?)",
-                    (seq, provision.provision_id, doc_seq, provision.label, _dump(provision)),
-                )
-                rows["provisions"] += 1
-            for c in chunk(doc):
-                db.execute("INSERT INTO chunks VALUES (?, ?, ?)", (rows["chunks"], seq_of[c.provision_id], _dump(c)))
-                chunk_docs.append(doc_seq)
-                chunk_provisions.append(seq_of[c.provision_id])
-                rows["chunks"] += 1
-            requirements, others = extract(doc)
-            for requirement in requirements:
-                db.execute(
-                    "INSERT INTO requirements VALUES (?, ?, ?, ?)",
-                    (rows["requirements"], requirement.requirement_id, doc_seq, _dump(requirement)),
-                )
-                rows["requirements"] += 1
-            db.executemany(
-                "INSERT INTO non_requirements VALUES (?, ?, ?, ?)", ((doc_seq, o.address, o.text, o.reason) for o in others)
-            )
-            shell = replace(doc, provisions=())
-            db.execute(
-                "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (doc_seq, doc.doc_id, doc.sha256, _dump(doc.meta), doc.quality, len(doc.provisions), _dump(shell)),
-            )
-            rows["documents"] += 1
-        db.commit()
-    np.save(path.with_name("chunk_docs.npy"), np.asarray(chunk_docs, dtype=np.int32))
-    np.save(path.with_name("chunk_provisions.npy"), np.asarray(chunk_provisions, dtype=np.int32))
-    return rows
+def _write_stores(folder: Path, corpus: LoadedCorpus, encoder, cache, progress) -> tuple[dict[str, int], int]:
+    """The three stores of a generation; returns its counts and how many texts were embedded."""
+    library = folder / "library.db"
+    writer = _LibraryWriter(library, cache, progress)
+    TantivyStore.build(folder / "lexical", writer.write(corpus))
+    embedded = 0
+    if encoder:
+        with contextlib.closing(sqlite3.connect(library)) as db:
+            embedded = cache.embed_missing(encoder, _chunk_texts(db), progress)
+            keys = (key for (key,) in db.execute("SELECT text_key FROM chunks ORDER BY seq"))
+            FaissStore.build(folder / "vectors.faiss", cache.vectors_of(encoder, keys), encoder.dim)
+    return writer.rows, embedded
 
 
-def _lexical_rows(documents: Sequence[Document]) -> Iterator[dict]:
-    seq = 0
-    for doc_seq, doc in enumerate(documents):
-        title = segment.words(" ".join((doc.meta.title, *doc.meta.aliases)))
-        for provision in doc.provisions:
-            yield {
-                "seq": seq, "doc": doc_seq, "words": segment.words(provision.text),
-                "bigrams": segment.bigrams(provision.text), "title": title,
-                "heading": segment.words(" ".join(provision.heading_path)),
-            }
-            seq += 1
+def _chunk_texts(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    for key, record in db.execute("SELECT text_key, record FROM chunks"):
+        c = json.loads(record)
+        yield key, f"{c['context']}\n{c['search_text']}"
 
 
-def passage_text(c: Chunk) -> str:
-    """What is embedded: heading context, then the sentence with its lead-in."""
-    return f"{c.context}\n{c.search_text}"
+class _LibraryWriter:
+    """Writes the SQLite file and the arrays that map a chunk to its provision and document, one document at a time."""
 
+    def __init__(self, path: Path, cache: Cache, progress: Progress | None) -> None:
+        self._path, self._cache, self._progress = path, cache, progress
+        self.rows = {"documents": 0, "provisions": 0, "chunks": 0, "requirements": 0}
+        self._chunk_docs: list[int] = []
+        self._chunk_provisions: list[int] = []
 
-def _dump(record: object) -> str:
-    return json.dumps(to_json(record), ensure_ascii=False, separators=(",", ":"))
+    def write(self, corpus: LoadedCorpus) -> Iterator[dict]:
+        """Write everything; yields the rows of the lexical index as it goes."""
+        with contextlib.closing(sqlite3.connect(self._path)) as db:
+            db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
+            for document in corpus.documents:
+                yield from self._write_document(db, document)
+                if self._progress:
+                    self._progress("write", self.rows["documents"], len(corpus.documents))
+            for digest in corpus.digests:
+                rows = self._cache.rows(digest)
+                shell = json.loads(rows.shell) | {"provisions": [json.loads(p[2]) for p in rows.provisions]}
+                text = json.dumps(shell, ensure_ascii=False)
+                db.execute("INSERT OR IGNORE INTO digests VALUES (?, ?)", (digest.doc_id, text))
+            db.commit()
+        np.save(self._path.with_name("chunk_docs.npy"), np.asarray(self._chunk_docs, dtype=np.int32))
+        np.save(self._path.with_name("chunk_provisions.npy"), np.asarray(self._chunk_provisions, dtype=np.int32))
+
+    def _write_document(self, db: sqlite3.Connection, document: Document) -> Iterator[dict]:
+        n, rows = self.rows, self._cache.rows(document)
+        doc, first = n["documents"], n["provisions"]
+        title = " ".join(segment.words(" ".join((document.meta.title, *document.meta.aliases))))
+        for seq, (provision_id, label, record, words, bigrams, heading) in enumerate(rows.provisions, first):
+            db.execute("INSERT INTO provisions VALUES (?, ?, ?, ?, ?)", (seq, provision_id, doc, label, record))
+            yield {"seq": seq, "doc": doc, "words": words, "bigrams": bigrams, "title": title, "heading": heading}
+        chunks = [(n["chunks"] + i, first + at, key, record) for i, (at, key, record) in enumerate(rows.chunks)]
+        db.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?)", chunks)
+        self._chunk_docs += [doc] * len(chunks)
+        self._chunk_provisions += [c[1] for c in chunks]
+        duties = [(n["requirements"] + i, key, doc, record) for i, (key, record) in enumerate(rows.requirements)]
+        db.executemany("INSERT INTO requirements VALUES (?, ?, ?, ?)", duties)
+        db.executemany("INSERT INTO non_requirements VALUES (?, ?, ?, ?)", [(doc, *other) for other in rows.others])
+        db.execute(
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (doc, document.doc_id, document.sha256, dump(document.meta), document.quality, len(rows.provisions), rows.shell),
+        )
+        n["documents"] += 1
+        n["provisions"] += len(rows.provisions)
+        n["chunks"] += len(chunks)
+        n["requirements"] += len(duties)
 
 
 def _identity(corpus: LoadedCorpus, encoder: Encoder | None) -> str:
     """One hash over everything a generation depends on."""
     parts = {
-        "format": FORMAT, "rules": RULES_VERSION, "chunk_chars": MAX_CHARS,
+        "format": FORMAT, "rules": rules_version(), "chunk_chars": MAX_CHARS,
         "encoder": encoder.fingerprint if encoder else None, "words": segmenter_hash(),
-        "documents": [(d.doc_id, d.sha256, _dump(d.meta)) for d in corpus.documents],
+        "documents": [(d.doc_id, d.sha256, d.source_path, dump(d.meta)) for d in corpus.documents],
+        "digests": [(d.doc_id, d.sha256) for d in corpus.digests],
     }
-    return _hash(json.dumps(parts, ensure_ascii=False, sort_keys=True))
+    return hash_of(json.dumps(parts, ensure_ascii=False, sort_keys=True))
 
 
 def segmenter_hash() -> str:
     """Hash of the word lists; a lexical index built with other lists must be rebuilt."""
-    return _hash("\n".join((*segment.load_list("userdict.txt"), *segment.load_list("stopwords.txt"))))
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hash_of("\n".join((*segment.load_list("userdict.txt"), *segment.load_list("stopwords.txt"))))
 
 
 def _compare(before: dict | None, corpus: LoadedCorpus) -> DocumentCounts:
+    """Files against the generation before. The same content under another id is a renamed document."""
     old = (before or {}).get("documents", {})
+    facts = (before or {}).get("facts", {})
     new = {d.doc_id: d.sha256 for d in corpus.documents}
+    gone = {sha for i, sha in old.items() if i not in new}
+    came = {sha for i, sha in new.items() if i not in old}
+    changed = {
+        d.doc_id for d in corpus.documents
+        if d.doc_id in old and (old[d.doc_id] != d.sha256 or facts.get(d.doc_id) != hash_of(dump(d.meta)))
+    }
     return DocumentCounts(
-        new=sum(1 for i in new if i not in old),
-        changed=sum(1 for i, sha in new.items() if i in old and old[i] != sha),
-        same=sum(1 for i, sha in new.items() if old.get(i) == sha),
-        removed=sum(1 for i in old if i not in new),
+        new=sum(1 for i, sha in new.items() if i not in old and sha not in gone),
+        changed=len(changed),
+        same=sum(1 for i in new if i in old and i not in changed),
+        removed=sum(1 for i, sha in old.items() if i not in new and sha not in came),
         failed=len(corpus.failed),
+        renamed=len(gone & came),
+        set_aside=corpus.set_aside + len(corpus.digests),
     )
 
 
 def _write_manifest(folder, generation, created, settings, corpus, encoder, identity, rows) -> None:
     manifest = {
         "format": FORMAT, "generation": generation, "created_at": created.isoformat(timespec="seconds"),
-        "identity": identity, "corpus": str(settings.corpus), "rules": RULES_VERSION, "words": segmenter_hash(),
+        "identity": identity, "corpus": str(settings.corpus), "rules": rules_version(), "words": segmenter_hash(),
         "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint, "dim": encoder.dim} if encoder else None,
-        "counts": rows, "documents": {d.doc_id: d.sha256 for d in corpus.documents}, "failed": list(corpus.failed),
+        "counts": rows, "documents": {d.doc_id: d.sha256 for d in corpus.documents},
+        "facts": {d.doc_id: hash_of(dump(d.meta)) for d in corpus.documents}, "failed": list(corpus.failed),
         "findings": [to_json(f) for f in corpus.findings],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-def _make_durable(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _point_to(index: Path, generation: str) -> None:
-    """Switch `current` atomically: write beside, fsync, rename, fsync the folder."""
-    temporary = index / f".current-{os.getpid()}"
-    with temporary.open("w", encoding="utf-8") as handle:
-        handle.write(generation)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, index / "current")
-    handle = os.open(index, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def generations(index: Path) -> list[str]:
-    """Names of complete generations, oldest first."""
-    return sorted(p.name for p in index.glob("gen-*") if (p / "manifest.json").is_file())
-
-
-def rollback(settings: Settings) -> str:
-    """Point to the generation before the current one and return its name."""
-    with _lock(settings.index):
-        names, current = generations(settings.index), current_generation(settings.index)
-        earlier = [n for n in names if current is None or n < current]
-        if not earlier:
-            raise IndexError_("there is no earlier generation to return to", hint="kb build makes a new one.")
-        _point_to(settings.index, earlier[-1])
-        return earlier[-1]
-
-
-def _prune(settings: Settings) -> None:
-    """Remove old generations beyond the setting, and temporary folders of builds that died."""
-    current = current_generation(settings.index)
-    for name in generations(settings.index)[: -max(settings.keep_generations, 1)]:
-        if name != current:
-            shutil.rmtree(settings.index / name, ignore_errors=True)
-    for leftover in settings.index.glob(".tmp-gen-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
-def current_generation(index: Path) -> str | None:
-    """Name of the generation in force, or None."""
-    try:
-        name = (index / "current").read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return name if name and (index / name / "manifest.json").is_file() else None
-
-
-def read_manifest(index: Path) -> dict | None:
-    """Manifest of the generation in force, or None."""
-    name = current_generation(index)
-    return json.loads((index / name / "manifest.json").read_text(encoding="utf-8")) if name else None
-
-
-@contextlib.contextmanager
-def _lock(index: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        index.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(index / ".lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise LockedError(f"another build is running: {_lock_owner(index)}", hint="Wait for it, then try again.") from None
-    except OSError as error:
-        raise IndexError_(f"{index} cannot be written: {error}", hint="Choose another folder with --index DIR.") from error
-    try:
-        owner = {"pid": os.getpid(), "since": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
-        (index / ".lock-owner.json").write_text(json.dumps(owner), encoding="utf-8")
-        yield
-    finally:
-        lock.release()
-
-
-def _lock_owner(index: Path) -> str:
-    try:
-        owner = json.loads((index / ".lock-owner.json").read_text(encoding="utf-8"))
-        return f"process {owner['pid']} since {owner['since']}"
-    except (OSError, ValueError, KeyError):
-        return "owner unknown"
-
-
-class Cache:
-    """What is expensive and depends only on content: vectors by text hash, extracted text of binary files by file hash."""
-
-    def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path)
-        self._db.executescript(
-            "PRAGMA journal_mode = WAL;"
-            "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID;"
-            "CREATE TABLE IF NOT EXISTS sources (key TEXT PRIMARY KEY, record TEXT);"
-        )
-
-    def read(self, path: Path, name: str | None = None) -> SourceText:
-        """`read_file`, remembered by content for every kind of file that is slow to read."""
-        if path.suffix.lower() in (".md", ".txt"):
-            return read_file(path, name=name)
-        key = f"{RULES_VERSION}/{path.suffix.lower()}/{hashlib.sha256(path.read_bytes()).hexdigest()}"
-        row = self._db.execute("SELECT record FROM sources WHERE key = ?", (key,)).fetchone()
-        if row:
-            return replace(from_json(SourceText, json.loads(row[0])), path=name or path.name)
-        source = read_file(path, name=name)
-        with self._db:
-            self._db.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (key, _dump(source)))
-        return source
-
-    def embed(self, encoder: Encoder, texts: Sequence[str], progress: Progress | None = None) -> int:
-        """Encode the texts that the cache lacks, in batches that are saved as they come; returns how many."""
-        wanted = {_vector_key(encoder, text): text for text in texts}
-        missing = [(key, wanted[key]) for key in wanted if not self._has(key)]
-        # long and short texts do not share a batch, so little time goes into padding
-        missing.sort(key=lambda pair: (len(pair[1]), pair[0]))
-        for start in range(0, len(missing), BATCH):
-            part = missing[start : start + BATCH]
-            vectors = encoder.encode_passages([text for _, text in part]).astype(np.float16)
-            with self._db:
-                self._db.executemany(
-                    "INSERT OR REPLACE INTO vectors VALUES (?, ?)",
-                    [(key, vector.tobytes()) for (key, _), vector in zip(part, vectors, strict=True)],
-                )
-            if progress:
-                progress("embed", min(start + BATCH, len(missing)), len(missing))
-        return len(missing)
-
-    def vectors(self, encoder: Encoder, texts: Iterable[str]) -> Iterator[np.ndarray]:
-        """Cached vectors in the order of the texts, float32 (n, dim), batch by batch."""
-        batch: list[str] = []
-        for text in texts:
-            batch.append(_vector_key(encoder, text))
-            if len(batch) == BATCH:
-                yield self._fetch(batch, encoder.dim)
-                batch = []
-        if batch:
-            yield self._fetch(batch, encoder.dim)
-
-    def _has(self, key: str) -> bool:
-        return self._db.execute("SELECT 1 FROM vectors WHERE key = ?", (key,)).fetchone() is not None
-
-    def _fetch(self, keys: Sequence[str], dim: int) -> np.ndarray:
-        marks = ",".join("?" * len(keys))
-        found = dict(self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", keys))
-        return np.stack([np.frombuffer(found[key], dtype=np.float16) for key in keys]).astype(np.float32).reshape(-1, dim)
-
-
-def _vector_key(encoder: Encoder, text: str) -> str:
-    return f"{encoder.fingerprint}:{_hash(text)}{len(text)}"
 
 
 def title_entry(info: DocumentInfo, labels: frozenset[str]) -> TitleEntry:
@@ -439,8 +317,8 @@ def _names(citation: Citation, unit: Unit) -> bool:
 class Library:
     """Read access to one generation. Many threads may share one; it never writes."""
 
-    def __init__(self, settings: Settings) -> None:
-        name = current_generation(settings.index)
+    def __init__(self, settings: Settings, generation: str | None = None) -> None:
+        name = generation or current_generation(settings.index)
         if name is None:
             raise IndexError_(f"{settings.index}: there is no index yet", hint="Build it with: kb build")
         self.folder = settings.index / name
@@ -550,6 +428,11 @@ class Library:
         rows = self._db.execute("SELECT record FROM provisions WHERE doc = ? ORDER BY seq", (info.seq,))
         provisions = tuple(from_json(Provision, json.loads(r)) for (r,) in rows)
         return replace(from_json(Document, json.loads(record)), provisions=provisions)
+
+    def digest(self, doc_id: str) -> Document | None:
+        """The 要点摘编 that stands beside a full text, or None."""
+        row = self._db.execute("SELECT record FROM digests WHERE doc_id = ?", (doc_id,)).fetchone()
+        return from_json(Document, json.loads(row[0])) if row else None
 
     def provisions(self, seqs: Sequence[int]) -> dict[int, tuple[int, Provision]]:
         """seq -> (document seq, provision) for the seqs asked."""

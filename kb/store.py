@@ -46,7 +46,7 @@ class TantivyStore:
 
     @staticmethod
     def build(folder: Path, rows: Iterable[dict], heap_mb: int = 64) -> int:
-        """Write an index of rows {seq, doc, words, bigrams, title, heading}; returns the number of rows."""
+        """Write an index of rows {seq, doc, words, bigrams, title, heading}, words separated by a space; returns their number."""
         import tantivy
 
         folder.mkdir(parents=True)
@@ -59,7 +59,7 @@ class TantivyStore:
             document.add_unsigned("seq", row["seq"])
             document.add_unsigned("doc", row["doc"])
             for name in LEXICAL_WEIGHTS:
-                document.add_text(name, " ".join(row[name]))
+                document.add_text(name, row[name])
             writer.add_document(document)
             count += 1
         writer.commit()

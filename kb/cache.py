@@ -1,0 +1,256 @@
+"""What is expensive and depends only on content: read texts, parsed documents and vectors, in one file beside the index.
+
+A parsed document is kept as the rows a generation stores of it, under the hash of its file and of the code that read it.
+Full build and update take the same rows from here, so that they cannot differ. The file is derived data and may be deleted.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from kb import segment
+from kb.catalog import Catalog
+from kb.chunk import chunk
+from kb.codec import from_json, to_json
+from kb.corpus import SourceFile, describe, entry_for, to_document
+from kb.embed import Encoder
+from kb.models import Chunk, Document, DocumentMeta, SourceText
+from kb.read import read_file
+from kb.requirements import extract
+
+Progress = Callable[[str, int, int], None]
+BATCH = 512
+# modules and lists that decide how a file is read, and how a text becomes rows; another version never reuses their results
+_READING = ("read", "errors")
+_PARSING = (
+    "clean", "quality", "metadata", "structure", "units", "numerals", "titles", "marks", "parse", "chunk", "elements",
+    "requirements", "segment", "corpus", "cache", "models",
+)
+_NO_PART = ("everyday.yaml", "ranking.json", "catalog.schema.json", "judge_model.json")
+
+
+@functools.cache
+def reading_version() -> str:
+    """Hash of the code that turns files into text."""
+    return _code_hash(_READING)
+
+
+@functools.cache
+def rules_version() -> str:
+    """Hash of the code and lists that turn texts into provisions, chunks and requirements."""
+    return _code_hash((*_READING, *_PARSING), lists=True)
+
+
+def _code_hash(modules: Sequence[str], *, lists: bool = False) -> str:
+    digest = hashlib.sha256()
+    root = resources.files("kb")
+    for entry in sorted(root.iterdir(), key=lambda e: e.name):
+        stem = entry.name.removesuffix(".py")
+        if entry.is_file() and any(stem == m or stem.startswith(f"{m}_") for m in modules):
+            digest.update(entry.read_bytes())
+    for entry in sorted((root / "data").iterdir(), key=lambda e: e.name) if lists else ():
+        if entry.is_file() and entry.name not in _NO_PART:
+            digest.update(entry.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a generation stores of one document, as JSON texts ready to be written.
+
+    `provisions`: (id, label, record, words, bigrams, heading words). `chunks`: (position of the provision, text key,
+    record). `requirements`: (id, record). `others`: (address, text, reason) of sentences that are no duty.
+    """
+
+    shell: str
+    provisions: Sequence[Sequence[str]]
+    chunks: Sequence[tuple[int, str, str]]
+    requirements: Sequence[tuple[str, str]]
+    others: Sequence[tuple[str, str, str]]
+
+
+def rows_of(document: Document) -> Rows:
+    """The rows of a document: its provisions with their words, its chunks, its duties."""
+    seq_of = {p.provision_id: i for i, p in enumerate(document.provisions)}
+    duties, others = extract(document)
+    return Rows(
+        shell=dump(replace(document, provisions=())),
+        provisions=[
+            (p.provision_id, p.label, dump(p), " ".join(segment.words(p.text)), " ".join(segment.bigrams(p.text)),
+             " ".join(segment.words(" ".join(p.heading_path))))
+            for p in document.provisions
+        ],
+        chunks=[(seq_of[c.provision_id], text_key(passage_text(c)), dump(c)) for c in chunk(document)],
+        requirements=[(r.requirement_id, dump(r)) for r in duties],
+        others=[(o.address, o.text, o.reason) for o in others],
+    )
+
+
+def passage_text(c: Chunk) -> str:
+    """What is embedded: heading context, then the sentence with its lead-in."""
+    return f"{c.context}\n{c.search_text}"
+
+
+def dump(record: object) -> str:
+    """A record as compact JSON."""
+    return json.dumps(to_json(record), ensure_ascii=False, separators=(",", ":"))
+
+
+def text_key(text: str) -> str:
+    """Hash and length of a text."""
+    return f"{hash_of(text)}{len(text)}"
+
+
+def hash_of(text: str) -> str:
+    """Sixteen hex digits of the SHA-256 of a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class Cache:
+    """The file. One process writes it at a time; a process that dies loses at most its last batch."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._db = self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            path.unlink(missing_ok=True)  # damaged: derived data, so start again
+            self._db = self._open()
+        self._used: set[str] = set()
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=30)
+        db.executescript(
+            "PRAGMA journal_mode = WAL;"
+            "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID;"
+            "CREATE TABLE IF NOT EXISTS sources (key TEXT PRIMARY KEY, record TEXT);"
+            "CREATE TABLE IF NOT EXISTS parsed (key TEXT PRIMARY KEY, facts TEXT, stated TEXT, head TEXT, rows BLOB);"
+        )
+        return db
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    # -- documents ------------------------------------------------------------------------------------------------------
+
+    def document(self, file: SourceFile, catalog: Catalog) -> Document:
+        """The document of a file without its text and structure; its rows are kept for `rows`.
+
+        Raises:
+            ReadError: the file cannot be read.
+        """
+        data = file.path.read_bytes()
+        key = self._key(file, hashlib.sha256(data).hexdigest())
+        found = self._db.execute("SELECT facts, stated, head FROM parsed WHERE key = ?", (key,)).fetchone()
+        if found and found[0] == _facts(file, from_json(DocumentMeta, json.loads(found[1])), catalog):
+            self._used.add(key)
+            return from_json(Document, json.loads(found[2]))
+        source = self._source(file)
+        told = describe(source, file)
+        document = to_document(source, file, catalog, told)
+        head = replace(document, text="", headings=(), provisions=(), pages=(), plain=())
+        packed = zlib.compress(dump(rows_of(document)).encode("utf-8", "surrogatepass"), 1)
+        with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO parsed VALUES (?, ?, ?, ?, ?)",
+                (key, _facts(file, told.meta, catalog), dump(told.meta), dump(head), packed),
+            )
+        self._used.add(key)
+        return head
+
+    def rows(self, document: Document) -> Rows:
+        """The rows of a document that `document` returned."""
+        key = f"{rules_version()}/{document.source_path}/{document.sha256}"
+        packed = self._db.execute("SELECT rows FROM parsed WHERE key = ?", (key,)).fetchone()[0]
+        return Rows(**json.loads(zlib.decompress(packed).decode("utf-8", "surrogatepass")))
+
+    def forget_unused(self) -> None:
+        """Drop parsed documents that this build did not meet, so that the file does not grow without end."""
+        with self._db:
+            held = [k for (k,) in self._db.execute("SELECT key FROM parsed") if k not in self._used]
+            self._db.executemany("DELETE FROM parsed WHERE key = ?", [(k,) for k in held])
+
+    @staticmethod
+    def _key(file: SourceFile, sha256: str) -> str:
+        return f"{rules_version()}/{file.name}/{sha256}"
+
+    def _source(self, file: SourceFile) -> SourceText:
+        """`read_file`, remembered by content for every kind of file that is slow to read."""
+        if file.path.suffix.lower() in (".md", ".txt"):
+            return read_file(file.path, name=file.name)
+        digest = hashlib.sha256(file.path.read_bytes()).hexdigest()
+        key = f"{reading_version()}/{file.path.suffix.lower()}/{digest}"
+        row = self._db.execute("SELECT record FROM sources WHERE key = ?", (key,)).fetchone()
+        if row:
+            return replace(from_json(SourceText, json.loads(row[0])), path=file.name)
+        source = read_file(file.path, name=file.name)
+        with self._db:
+            self._db.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (key, dump(source)))
+        return source
+
+    # -- vectors --------------------------------------------------------------------------------------------------------
+
+    def embed(self, encoder: Encoder, texts: Sequence[str], progress: Progress | None = None) -> int:
+        """Encode the texts that the cache lacks; returns how many."""
+        return self.embed_missing(encoder, {text_key(t): t for t in texts}.items(), progress)
+
+    def embed_missing(self, encoder: Encoder, texts: Iterable[tuple[str, str]], progress: Progress | None = None) -> int:
+        """Encode those of (text key, text) that the cache lacks, in batches that are saved as they come; returns how many."""
+        missing = {key: text for key, text in texts if not self._has(encoder, key)}
+        # long and short texts do not share a batch, so that little time goes into padding
+        ordered = sorted(missing.items(), key=lambda pair: (len(pair[1]), pair[0]))
+        for start in range(0, len(ordered), BATCH):
+            part = ordered[start : start + BATCH]
+            vectors = encoder.encode_passages([text for _, text in part]).astype(np.float16)
+            with self._db:
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO vectors VALUES (?, ?)",
+                    [(f"{encoder.fingerprint}:{k}", v.tobytes()) for (k, _), v in zip(part, vectors, strict=True)],
+                )
+            if progress:
+                progress("embed", min(start + BATCH, len(ordered)), len(ordered))
+        return len(ordered)
+
+    def vectors(self, encoder: Encoder, texts: Iterable[str]) -> Iterator[np.ndarray]:
+        """Cached vectors in the order of the texts, float32 (n, dim), batch by batch."""
+        return self.vectors_of(encoder, (text_key(t) for t in texts))
+
+    def vectors_of(self, encoder: Encoder, keys: Iterable[str]) -> Iterator[np.ndarray]:
+        """Cached vectors in the order of the text keys, float32 (n, dim), batch by batch."""
+        batch: list[str] = []
+        for key in keys:
+            batch.append(f"{encoder.fingerprint}:{key}")
+            if len(batch) == BATCH:
+                yield self._fetch(batch, encoder.dim)
+                batch = []
+        if batch:
+            yield self._fetch(batch, encoder.dim)
+
+    def _has(self, encoder: Encoder, key: str) -> bool:
+        wanted = f"{encoder.fingerprint}:{key}"
+        return self._db.execute("SELECT 1 FROM vectors WHERE key = ?", (wanted,)).fetchone() is not None
+
+    def _fetch(self, keys: Sequence[str], dim: int) -> np.ndarray:
+        marks = ",".join("?" * len(keys))
+        found = dict(self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", keys))
+        return np.stack([np.frombuffer(found[key], dtype=np.float16) for key in keys]).astype(np.float32).reshape(-1, dim)
+
+
+def _facts(file: SourceFile, stated: DocumentMeta, catalog: Catalog) -> str:
+    """Hash of what the rows owe to the catalogue and to other files: the entry and the id."""
+    entry = entry_for(file, stated, catalog)
+    facts: Mapping[str, object] = to_json(entry) if entry else {}
+    return hash_of(json.dumps([file.stem_id, {k: v for k, v in facts.items() if k != "line"}], ensure_ascii=False))
