@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from kb.marks import HEADING_LEVELS, Line, Run, chain, contents_lines, ends_sentence, point_ready, scan
 from kb.models import Document, DocumentMeta, Finding, Heading, Page, PlainSpan, Provision
 from kb.structure import (
+    NOTICE,
     Parsed,
     Scope,
     annex,
+    front,
     glossary,
     glossary_opens,
     is_date_line,
@@ -258,7 +260,7 @@ def _named(parts: Sequence[_Part], lines: Sequence[Line], meta: DocumentMeta) ->
     seen: set[str] = {""}
     out = []
     for number, part in enumerate(parts, 1):
-        name = "" if part is main else part.name or "通知"
+        name = "" if part is main else part.name or NOTICE
         while name in seen and part is not main:
             name = f"{name}（{number}）"
         seen.add(name)
@@ -291,6 +293,10 @@ def _parse_part(text: str, lines: list[Line], part: _Part, doc_id: str) -> Parse
         return outline(scope, level, points)
     if part.name.startswith("附"):
         return annex(scope, part.name)
+    if part.name == NOTICE:
+        out = Parsed()
+        front(Scope(text, lines, part.first, part.stop, doc_id, ""), part.stop, out)
+        return out
     return plain(scope)
 
 

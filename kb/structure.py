@@ -37,6 +37,7 @@ _HISTORY = re.compile(
     r"^(?:[（(].{0,12})?(?:19|20|１|２)[\d０-９]{2,3}\s?年[^。；]{4,400}(?:通过|公布|发布|修订|修正|修改|批准|施行|令第.{1,5}号)[^。；]{0,20}$"
 )
 TITLE_CHARS = 60
+NOTICE = "通知"
 
 
 @dataclass(slots=True)
@@ -125,7 +126,20 @@ def signature_start(scope: Scope, first: int, stop: int) -> int:
             found = i = i - 1
         else:
             break
-    return found
+    return _annex_list(scope, first, found)
+
+
+_LIST_OF_ANNEXES = re.compile(r"^附\s?件\s?[：:]")
+
+
+def _annex_list(scope: Scope, first: int, stop: int) -> int:
+    """附件说明 at the end of lines [first, stop): 附件：1.甲 2.乙, each in a line of its own or in one."""
+    for i in range(max(first + 1, stop - 30), stop):
+        if _LIST_OF_ANNEXES.match(scope.lines[i].text):
+            listed = (scope.lines[j] for j in range(i + 1, stop))
+            if all(o.level in ("blank", "p3", "annex") or title_like(o) for o in listed):
+                return i
+    return stop
 
 
 def _is_maker(text: str) -> bool:
@@ -173,7 +187,8 @@ def _front_group(scope: Scope, indices: Sequence[int], signed: bool, names: set[
     if not rest:
         return
     body = "".join(scope.lines[i].text for i in rest)
-    label = "通知" if signed or (_WRAPS.search(body) and not names and len(body) < 1500) else "前言"
+    wraps = signed or (_WRAPS.search(body) and not names and len(body) < 1500)
+    label = "公布" if re.search(r"现予公布|现予发布|现公布", body) else NOTICE if wraps else "前言"
     label = label if label not in names else next(f"{label}{n}" for n in range(2, 999) if f"{label}{n}" not in names)
     names.add(label)
     provision = scope.make("preamble", (0, len(names) - 1), label, (), rest[0], rest[-1] + 1)
@@ -331,12 +346,20 @@ def _under_heading(scope: Scope, heading: int, stop: int, out: Parsed) -> Provis
 # --- outlines ------------------------------------------------------------------------------------------------------------
 
 
-def run_in_title(text: str) -> str:
-    """Title of a point: its first sentence when text follows, the whole line when it is short and has no sentence end."""
-    head = re.split(r"[。：:\n]", text, maxsplit=1)[0].strip()
-    if len(head) <= 48 and (len(text.strip()) > len(head) + 1 or text.strip()[-1:] not in "；;"):
-        return head
-    return ""
+_NO_TITLE = re.compile(r"应当|不得|下列|如下|以下|《")
+
+
+def run_in_title(text: str, *, more: bool) -> str:
+    """Title of a point: its first sentence when text follows, or a whole line without a sentence end.
+
+    `more` says that lines of the same point follow; a single complete sentence is a duty and no title.
+    """
+    head = re.split(r"[。：:；\n]", text, maxsplit=1)[0].strip()
+    rest = text.strip()[len(head) :]
+    complete = rest[:1] in ("。", "；", ";") and len(rest) == 1
+    if not head or len(head) > 48 or complete and (rest != "。" or not more) or _NO_TITLE.search(head):
+        return ""
+    return head
 
 
 def top_level(scope: Scope) -> tuple[str, list[int]]:
@@ -361,21 +384,23 @@ def outline(scope: Scope, level: str, opens: Sequence[int]) -> Parsed:
     for i in range(stop_all, scope.stop):
         if scope.lines[i].level != "blank":
             out.roles[i] = "signature"
+    _name_gaps(scope, level, opens, out)
     running = 0
     below = {"division": "p1", "p1": "p2"}.get(level, "")
     for position, i in enumerate(opens):
         stop = opens[position + 1] if position + 1 < len(opens) else stop_all
         line = scope.lines[i]
         label = _point_label(level, line)
-        title = run_in_title(line.text[line.body - line.lead :])
+        title = run_in_title(line.text[line.body - line.lead :], more=_has_text(scope, i + 1, stop))
         path = (f"{label}{title}" if level != "division" else f"{label} {title}",)
         subs, running = _sub_points(scope, i, stop, below, running)
         _add(out, scope.make("point", line.number, label, path, i, subs[0] if subs else stop))
+        _name_gaps(scope, below, subs, out)
         for k, j in enumerate(subs):
             end = subs[k + 1] if k + 1 < len(subs) else stop
             sub = scope.lines[j]
             mark = _point_label(below, sub)
-            own = run_in_title(sub.text[sub.body - sub.lead :])
+            own = run_in_title(sub.text[sub.body - sub.lead :], more=_has_text(scope, j + 1, end))
             _add(
                 out,
                 scope.make(
@@ -383,6 +408,19 @@ def outline(scope: Scope, level: str, opens: Sequence[int]) -> Parsed:
                 ),
             )
     return out
+
+
+def _name_gaps(scope: Scope, level: str, opens: Sequence[int], out: Parsed) -> None:
+    """A warning for every jump in the numbers of one level: a mark or a page was lost."""
+    for a, b in zip(opens, opens[1:], strict=False):
+        before, after = scope.lines[a], scope.lines[b]
+        if len(after.number) == 1 and after.number[0] > before.number[0] + 1:
+            jump = f"numbers jump from {_point_label(level, before)} to {_point_label(level, after)}"
+            out.findings.append(Finding("warning", "", jump, "Look for a lost mark or lost pages in the source file."))
+
+
+def _has_text(scope: Scope, first: int, stop: int) -> bool:
+    return any(scope.lines[i].level != "blank" for i in range(first, stop))
 
 
 def _add(out: Parsed, provision: Provision | None) -> None:
