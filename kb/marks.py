@@ -221,11 +221,11 @@ def _continues(lines, candidates, position, steps: int = 1) -> bool:
 
 
 def _jump_holds(lines, candidates, position, last) -> bool:
-    """A jump needs a separated mark and one successor, or an unseparated one and two successors."""
+    """A jump needs successors: one for a separated mark at a sentence end, two or three where one of these signs is missing."""
     power = strength(lines, candidates[position])
-    if power < 2 or _expected_later(lines, candidates, position, last):
+    if power < 1 or _expected_later(lines, candidates, position, last):
         return False
-    return _continues(lines, candidates, position) if power >= 3 else _continues(lines, candidates, position, steps=2)
+    return _continues(lines, candidates, position, steps={3: 1, 2: 2}.get(power, 3))
 
 
 def _expected_later(lines, candidates, position, last) -> bool:
