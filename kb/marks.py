@@ -276,7 +276,7 @@ def _listed_contents(lines: Sequence[Line], start: int) -> list[int]:
         entries.append(j)
     else:
         return [start]
-    return [j for j in range(start, entries[-1] + 1)]
+    return list(range(start, entries[-1] + 1))
 
 
 def _entry_key(text: str) -> str:

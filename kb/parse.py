@@ -98,7 +98,9 @@ def segments(document: Document) -> list[tuple[str, int, int]]:
 
 
 _OWNERS = re.compile(r"[（(]([^（）()]{2,200}(?:负责|牵头)[^（）()]{0,20})[）)][。\s]*$")
-_OWNER_WORDS = re.compile(r"按(?:照)?(?:各自)?职责(?:分工)?(?:落实|负责)?|(?:分工|共同|组织)?负责(?:落实)?|等(?:单位|部门)?$|[\u4e00-\u9fff]{2}单位[：:]|^由")
+_OWNER_WORDS = re.compile(
+    r"按(?:照)?(?:各自)?职责(?:分工)?(?:落实|负责)?|(?:分工|共同|组织)?负责(?:落实)?|等(?:单位|部门)?$|[\u4e00-\u9fff]{2}单位[：:]|^由"
+)
 
 
 def owners(text: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -204,7 +205,7 @@ def statute(scope: Scope, opens: Sequence[int]) -> Parsed:
     out = Parsed()
     heads = _headings(scope, opens, out)
     edges = sorted({*opens, *heads})
-    front_stop = min([i for i in edges], default=scope.stop)
+    front_stop = min(list(edges), default=scope.stop)
     front(scope, front_stop, out)
     stop_all = signature_start(scope, opens[-1], scope.stop)
     for i in range(stop_all, scope.stop):
@@ -357,7 +358,7 @@ def run_in_title(text: str, *, more: bool) -> str:
     head = re.split(r"[。：:；\n]", text, maxsplit=1)[0].strip()
     rest = text.strip()[len(head) :]
     complete = rest[:1] in ("。", "；", ";") and len(rest) == 1
-    if not head or len(head) > 48 or complete and (rest != "。" or not more) or _NO_TITLE.search(head):
+    if not head or len(head) > 48 or (complete and (rest != "。" or not more)) or _NO_TITLE.search(head):
         return ""
     return head
 
@@ -412,7 +413,7 @@ def outline(scope: Scope, level: str, opens: Sequence[int]) -> Parsed:
 
 def _name_gaps(scope: Scope, level: str, opens: Sequence[int], out: Parsed) -> None:
     """A warning for every jump in the numbers of one level: a mark or a page was lost."""
-    for a, b in zip(opens, opens[1:], strict=False):
+    for a, b in itertools.pairwise(opens):
         before, after = scope.lines[a], scope.lines[b]
         if len(after.number) == 1 and after.number[0] > before.number[0] + 1:
             jump = f"numbers jump from {_point_label(level, before)} to {_point_label(level, after)}"

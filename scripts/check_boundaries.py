@@ -58,9 +58,13 @@ def main() -> None:
                     context = text[max(0, provision.start - 30) : provision.start + 30]
                     print(f"extra {key[0]} {provision.label}: {context!r}")
             if wanted - found:
-                print(f"missed {key[0]}: {sum((wanted - found).values())} of {len(rows)}, e.g. {next(iter(wanted - found))}")
+                print(
+                    f"missed {key[0]}: {sum((wanted - found).values())} of {len(rows)}, e.g. {next(iter(wanted - found))}"
+                )
     rate = counts["bytes"] / 1e6 / seconds
-    print(f"{counts['statutes']:,} statutes, {counts['articles']:,} articles: missed {counts['missed']}, extra {counts['extra']}; {rate:.1f} MB/s")
+    print(
+        f"{counts['statutes']:,} statutes, {counts['articles']:,} articles: missed {counts['missed']}, extra {counts['extra']}; {rate:.1f} MB/s"
+    )
 
 
 if __name__ == "__main__":

@@ -23,11 +23,31 @@ ENTRIES = (
     TitleEntry("dsl", "中华人民共和国数据安全法", level="national", labels=articles(55)),
     TitleEntry("pipl", "中华人民共和国个人信息保护法", level="national", labels=articles(74)),
     TitleEntry("ndr", "网络数据安全管理条例", doc_no="国务院令第790号", level="national", labels=articles(64)),
-    TitleEntry("reg", "公共数据资源登记管理暂行办法", doc_no="发改数据规〔2025〕26号", level="national", labels=articles(24)),
-    TitleEntry("reg-draft", "公共数据资源登记管理暂行办法（公开征求意见稿）", level="national", draft=True, labels=articles(27)),
-    TitleEntry("price", "国家发展改革委 国家数据局关于建立公共数据资源授权运营价格形成机制的通知", doc_no="发改价格〔2025〕65号", level="national"),
-    TitleEntry("twenty", "中共中央 国务院关于构建数据基础制度更好发挥数据要素作用的意见", level="national", labels=frozenset({"一、", "五、（十六）"})),
-    TitleEntry("flow", "促进和规范数据跨境流动规定", doc_no="国家互联网信息办公室令第16号", level="national", labels=articles(14)),
+    TitleEntry(
+        "reg", "公共数据资源登记管理暂行办法", doc_no="发改数据规〔2025〕26号", level="national", labels=articles(24)
+    ),
+    TitleEntry(
+        "reg-draft", "公共数据资源登记管理暂行办法（公开征求意见稿）", level="national", draft=True, labels=articles(27)
+    ),
+    TitleEntry(
+        "price",
+        "国家发展改革委 国家数据局关于建立公共数据资源授权运营价格形成机制的通知",
+        doc_no="发改价格〔2025〕65号",
+        level="national",
+    ),
+    TitleEntry(
+        "twenty",
+        "中共中央 国务院关于构建数据基础制度更好发挥数据要素作用的意见",
+        level="national",
+        labels=frozenset({"一、", "五、（十六）"}),
+    ),
+    TitleEntry(
+        "flow",
+        "促进和规范数据跨境流动规定",
+        doc_no="国家互联网信息办公室令第16号",
+        level="national",
+        labels=articles(14),
+    ),
     TitleEntry("sz", "深圳经济特区数据条例", level="shenzhen", labels=articles(100)),
     TitleEntry("sh", "上海市数据条例", level="peers", labels=articles(91)),
     TitleEntry("car", "深圳经济特区智能网联汽车管理条例", level="shenzhen", labels=articles(64)),
@@ -73,25 +93,53 @@ def test_a_query_names_its_articles(query, wanted):
 
 @pytest.mark.parametrize(
     "query",
-    ["发改价格〔2025〕65号", "发改价格[2025]65号", "发改价格(2025)65号", "发改价格（2025）65号", "发改价格【2025】65号", "发改价格﹝2025﹞065号", "发改价格 2025 65 号",
-     "发改价格2025年65号", "发改价格 2025 65", "按照发改价格〔2025〕第65号"],
+    [
+        "发改价格〔2025〕65号",
+        "发改价格[2025]65号",
+        "发改价格(2025)65号",
+        "发改价格（2025）65号",
+        "发改价格【2025】65号",
+        "发改价格﹝2025﹞065号",
+        "发改价格 2025 65 号",
+        "发改价格2025年65号",
+        "发改价格 2025 65",
+        "按照发改价格〔2025〕第65号",
+    ],
 )
 def test_a_document_number_is_found_in_every_bracket_style_and_without(query):
     assert found(query)[0] == ("price", "")
 
 
-@pytest.mark.parametrize("query", ["网信办令16号 哪些情形免申报", "国家互联网信息办公室令第16号", "国信办令第十六号", "国家网信办令（第16号）"])
+@pytest.mark.parametrize(
+    "query",
+    ["网信办令16号 哪些情形免申报", "国家互联网信息办公室令第16号", "国信办令第十六号", "国家网信办令（第16号）"],
+)
 def test_a_decree_is_found_under_every_name_of_its_maker(query):
     assert found(query)[0] == ("flow", "")
 
 
-@pytest.mark.parametrize("query", ["小区进门只许刷脸 不给别的办法 合规吗", "国家法律法规的对应条款", "删除技术上做不到怎么办", "2025年数据安全产业规模目标多少亿", "住院病历保存多少年"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "小区进门只许刷脸 不给别的办法 合规吗",
+        "国家法律法规的对应条款",
+        "删除技术上做不到怎么办",
+        "2025年数据安全产业规模目标多少亿",
+        "住院病历保存多少年",
+    ],
+)
 def test_everyday_words_are_no_citation(query):
     assert found(query) == []
 
 
 @pytest.mark.parametrize(
-    ("query", "reason"), [("《数据产权法》第三条", "not_in_library"), ("第三条", "no_title"), ("网安法第九百条", "no_such_article"), ("北京市数据条例第三条", "not_in_library")]
+    ("query", "reason"),
+    [
+        ("《数据产权法》第三条", "not_in_library"),
+        ("第三条", "no_title"),
+        ("网安法第九百条", "no_such_article"),
+        ("北京市数据条例第三条", "not_in_library"),
+    ],
 )
 def test_what_cannot_be_resolved_says_why(query, reason):
     citation = parse_query(query, TITLES)[0]
@@ -110,8 +158,15 @@ def test_a_query_that_says_draft_gets_the_draft_first():
 
 
 def test_a_query_is_read_in_two_milliseconds_among_a_thousand_titles():
-    titles = TitleIndex((*ENTRIES, *(TitleEntry(f"x{i}", f"某省第{i}号公共数据资源管理办法", level="peers") for i in range(1000))))
-    queries = ["智能网连汽车条例37条", "个保法55条 哪些情形要事前评估", "小区进门只许刷脸 不给别的办法 合规吗", "发改价格 2025 65 号"] * 5
+    titles = TitleIndex(
+        (*ENTRIES, *(TitleEntry(f"x{i}", f"某省第{i}号公共数据资源管理办法", level="peers") for i in range(1000)))
+    )
+    queries = [
+        "智能网连汽车条例37条",
+        "个保法55条 哪些情形要事前评估",
+        "小区进门只许刷脸 不给别的办法 合规吗",
+        "发改价格 2025 65 号",
+    ] * 5
     times = []
     for query in queries:
         start = time.perf_counter()
@@ -144,7 +199,12 @@ def test_short_names_defined_in_the_text_are_known_in_every_article():
 
 def test_relative_paragraphs_count_back_from_where_they_stand():
     relative = [(c.text, c.label, c.paragraph) for c in cites("第二条") if c.how == "relative"]
-    assert relative == [("前款", "第二条", 2), ("前两款", "第二条", 2), ("前两款", "第二条", 3), ("前条", "第一条", None)]
+    assert relative == [
+        ("前款", "第二条", 2),
+        ("前两款", "第二条", 2),
+        ("前两款", "第二条", 3),
+        ("前条", "第一条", None),
+    ]
 
 
 def test_an_earlier_item_is_found_from_inside_the_list():
@@ -169,23 +229,38 @@ def test_vague_references_stay_dangling():
 
 def test_the_stress_case_of_network_data_article_55():
     text = "违反第十二条、第十六条至第二十条、第二十二条、第四十条第一款和第二款、第四十一条、第四十二条规定的"
-    context = parse(f"第一条 甲。\n第二条 {text}。", DocumentMeta("网络数据安全管理条例", "national"), doc_id="ndr").provisions[1]
+    context = parse(
+        f"第一条 甲。\n第二条 {text}。", DocumentMeta("网络数据安全管理条例", "national"), doc_id="ndr"
+    ).provisions[1]
     found_labels = [(c.label, c.paragraph) for c in parse_citations(text, TITLES, context)]
     assert found_labels == [
-        ("第十二条", None), ("第十六条", None), ("第十七条", None), ("第十八条", None), ("第十九条", None), ("第二十条", None), ("第二十二条", None),
-        ("第四十条", 1), ("第四十条", 2), ("第四十一条", None), ("第四十二条", None),
+        ("第十二条", None),
+        ("第十六条", None),
+        ("第十七条", None),
+        ("第十八条", None),
+        ("第十九条", None),
+        ("第二十条", None),
+        ("第二十二条", None),
+        ("第四十条", 1),
+        ("第四十条", 2),
+        ("第四十一条", None),
+        ("第四十二条", None),
     ]
 
 
 def test_the_first_paragraph_has_no_paragraph_before_it():
-    context = parse("第一条 前款规定的甲。\n第二条 乙。", DocumentMeta("某条例", "national"), doc_id="own").provisions[0]
+    context = parse("第一条 前款规定的甲。\n第二条 乙。", DocumentMeta("某条例", "national"), doc_id="own").provisions[
+        0
+    ]
     assert parse_citations(context.text, BOTH, context)[0].reason == "no_paragraph_before"
 
 
 def test_a_quoted_title_never_becomes_another_instrument():
     context = DOC.provisions[0]
     for title in ("《中华人民共和国国家安全法》", "《统计条例》", "《数据条例》", "《广东省统计管理条例》"):
-        assert [c.reason for c in parse_citations(f"根据{title}，", BOTH, context) if c.kind == "document"] == ["not_in_library"], title
+        assert [c.reason for c in parse_citations(f"根据{title}，", BOTH, context) if c.kind == "document"] == [
+            "not_in_library"
+        ], title
 
 
 def test_resolve_returns_the_unit_or_the_reason():
@@ -215,7 +290,10 @@ def test_numbers_have_one_key_in_every_spelling():
     assert [n.text for n in find_numbers("根据《甲》（财资〔2023〕141号）等", loose=False)] == ["财资〔2023〕141号"]
 
 
-@pytest.mark.parametrize("query", ["", "《", "》第", "第零条", "第99999999条", "〔2025〕号", "令第号", "第条第款第项", "法" * 300, "第一条至" * 200])
+@pytest.mark.parametrize(
+    "query",
+    ["", "《", "》第", "第零条", "第99999999条", "〔2025〕号", "令第号", "第条第款第项", "法" * 300, "第一条至" * 200],
+)
 def test_hostile_queries_are_read_without_error(query):
     parse_query(query, TITLES)
     parse_citations(query, TITLES, DOC.provisions[0])

@@ -79,5 +79,7 @@ def test_a_real_document_keeps_its_reviewed_outline(shared_corpus, name):
 def _dump(found: dict) -> str:
     """One provision a line, so that a review reads like the outline itself."""
     rows = ",\n  ".join(json.dumps(p, ensure_ascii=False) for p in found["provisions"])
-    head = ",\n ".join(f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in found.items() if k != "provisions")
+    head = ",\n ".join(
+        f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in found.items() if k != "provisions"
+    )
     return f'{{{head},\n "provisions": [\n  {rows}\n ]}}\n'

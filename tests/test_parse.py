@@ -56,7 +56,12 @@ def check(document) -> None:
 
 @pytest.mark.parametrize(
     ("level", "line", "wanted"),
-    [(e["level"], line, wanted) for e in heading_data() for key, wanted in (("examples", True), ("near_misses", False)) for line in e[key]],
+    [
+        (e["level"], line, wanted)
+        for e in heading_data()
+        for key, wanted in (("examples", True), ("near_misses", False))
+        for line in e[key]
+    ],
 )
 def test_every_specimen_of_the_heading_table_is_read_as_listed(level, line, wanted):
     assert bool(patterns()[level](line)) is wanted
@@ -74,12 +79,21 @@ def test_a_line_gets_the_mark_it_opens_with():
 def test_paragraphs_and_items_have_citation_addresses():
     text = "第一条 甲。\n第二条 有下列情形之一的，应当报告：\n（一）子；\n（二）丑：\n1.寅；\n2.卯。\n前款所称报告，是指辰。\n第三条 乙。"
     assert addresses(doc(text), "第二条") == [
-        "第二条第一款", "第二条第一款第一项", "第二条第一款第二项", "第二条第一款第二项第一目", "第二条第一款第二项第二目", "第二条第二款",
+        "第二条第一款",
+        "第二条第一款第一项",
+        "第二条第一款第二项",
+        "第二条第一款第二项第一目",
+        "第二条第一款第二项第二目",
+        "第二条第二款",
     ]
 
 
 def test_items_of_a_single_paragraph_hang_on_the_article():
-    assert addresses(doc("第一条 应当：\n（一）甲；\n（二）乙。\n第二条 丙。"), "第一条") == ["第一条", "第一条第一项", "第一条第二项"]
+    assert addresses(doc("第一条 应当：\n（一）甲；\n（二）乙。\n第二条 丙。"), "第一条") == [
+        "第一条",
+        "第一条第一项",
+        "第一条第二项",
+    ]
 
 
 def test_an_item_carries_the_sentence_that_introduces_it():
@@ -90,7 +104,9 @@ def test_an_item_carries_the_sentence_that_introduces_it():
 def test_headings_make_the_path_and_sections_end_with_their_chapter():
     text = "第一编 总则\n第一章 甲\n第一节 乙\n第一条 子。\n第二章 丙\n第二条 丑。\n第二编 分则\n第一章 丁\n第三条 寅。"
     assert [p.heading_path for p in doc(text).provisions] == [
-        ("第一编 总则", "第一章 甲", "第一节 乙"), ("第一编 总则", "第二章 丙"), ("第二编 分则", "第一章 丁"),
+        ("第一编 总则", "第一章 甲", "第一节 乙"),
+        ("第一编 总则", "第二章 丙"),
+        ("第二编 分则", "第一章 丁"),
     ]
 
 
@@ -112,7 +128,11 @@ def test_wrapped_citations_do_not_open_articles():
 
 
 def test_an_article_without_a_space_and_with_an_excluded_first_character_is_found():
-    assert labels(doc("第一条为促进流通。\n第二条所有权人应当登记。\n第三条及时公开。")) == ["第一条", "第二条", "第三条"]
+    assert labels(doc("第一条为促进流通。\n第二条所有权人应当登记。\n第三条及时公开。")) == [
+        "第一条",
+        "第二条",
+        "第三条",
+    ]
 
 
 def test_a_soft_break_inside_a_paragraph_makes_no_new_paragraph():
@@ -139,9 +159,16 @@ def test_trap_a_heading_that_lost_its_ordinal_is_no_paragraph_of_the_article_abo
 
 
 def test_trap_items_that_lost_their_first_numbers_get_them_back():
-    document = doc("第一条 履行下列职责：\n研究规范；\n建立制度，引导企业；\n（三）发布指南；\n（四）其他。\n日常工作由某局承担。\n第二条 乙。")
+    document = doc(
+        "第一条 履行下列职责：\n研究规范；\n建立制度，引导企业；\n（三）发布指南；\n（四）其他。\n日常工作由某局承担。\n第二条 乙。"
+    )
     assert addresses(document, "第一条") == [
-        "第一条第一款", "第一条第一款第一项", "第一条第一款第二项", "第一条第一款第三项", "第一条第一款第四项", "第一条第二款",
+        "第一条第一款",
+        "第一条第一款第一项",
+        "第一条第一款第二项",
+        "第一条第一款第三项",
+        "第一条第一款第四项",
+        "第一条第二款",
     ]
 
 
@@ -150,7 +177,9 @@ def test_trap_a_list_without_any_numbers_is_read_by_its_semicolons():
     assert addresses(document, "第一条") == ["第一条", "第一条第一项", "第一条第二项", "第一条第三项"]
 
 
-@pytest.mark.parametrize("caption", ["【目的依据】", "（目的与依据）", "【目的依据】\n", "（目的与依据）\n", " 【目的依据】"])
+@pytest.mark.parametrize(
+    "caption", ["【目的依据】", "（目的与依据）", "【目的依据】\n", "（目的与依据）\n", " 【目的依据】"]
+)
 def test_trap_an_editors_caption_is_no_paragraph(caption):
     document = doc(f"第一条{caption}为了甲，制定本条例。\n第二条【范围】乙。")
     assert [u.text for u in document.provisions[0].units] == ["为了甲，制定本条例。"]
@@ -158,8 +187,13 @@ def test_trap_an_editors_caption_is_no_paragraph(caption):
 
 
 def test_trap_run_in_headings_end_with_the_first_sentence():
-    document = doc("一、总体要求\n甲乙丙。\n二、主要任务\n（一）明晰流通规则。支持企业开展流通。\n（二）加强应用。鼓励创新。", "某意见")
-    assert [p.heading_path for p in document.provisions if p.label == "二、（一）"] == [("二、主要任务", "（一）明晰流通规则")]
+    document = doc(
+        "一、总体要求\n甲乙丙。\n二、主要任务\n（一）明晰流通规则。支持企业开展流通。\n（二）加强应用。鼓励创新。",
+        "某意见",
+    )
+    assert [p.heading_path for p in document.provisions if p.label == "二、（一）"] == [
+        ("二、主要任务", "（一）明晰流通规则")
+    ]
 
 
 def test_trap_numbers_run_on_across_points_in_one_paper():
@@ -174,7 +208,10 @@ def test_trap_numbers_restart_in_another_paper():
 
 def test_trap_a_block_printed_twice_is_indexed_once_and_named():
     block = "一、开展试点工作，形成可复制推广的经验做法和案例。\n二、加强组织领导，建立跨部门的工作机制和保障。\n"
-    document = doc(f"某部关于试点的通知\n为了试点，通知如下。\n{block}三、做好总结。\n某部\n2025年1月2日\n某部关于试点的通知\n{block}", "某部关于试点的通知")
+    document = doc(
+        f"某部关于试点的通知\n为了试点，通知如下。\n{block}三、做好总结。\n某部\n2025年1月2日\n某部关于试点的通知\n{block}",
+        "某部关于试点的通知",
+    )
     assert [p.label for p in document.provisions if p.kind == "point"] == ["一、", "二、", "三、"]
     assert any("stands twice" in f.what for f in document.findings)
     check(document)
@@ -192,7 +229,11 @@ def test_trap_spaces_inside_numbers_do_not_hide_marks():
 
 
 def test_trap_mixed_brackets_are_one_level():
-    assert addresses(doc("第一条 应当：\n（一）甲；\n(二)乙；\n（三)丙。\n第二条 丁。"), "第一条")[1:] == ["第一条第一项", "第一条第二项", "第一条第三项"]
+    assert addresses(doc("第一条 应当：\n（一）甲；\n(二)乙；\n（三)丙。\n第二条 丁。"), "第一条")[1:] == [
+        "第一条第一项",
+        "第一条第二项",
+        "第一条第三项",
+    ]
 
 
 # --- outlines, parts, annexes ----------------------------------------------------------------------------------------------
@@ -200,7 +241,13 @@ def test_trap_mixed_brackets_are_one_level():
 
 def test_deeper_marks_of_an_outline_get_addresses_as_written():
     document = doc("一、甲\n（一）乙。\n1.丙：\n（1）丁。\n①戊。\n2.己。\n二、庚", "某方案")
-    assert addresses(document, "一、（一）") == ["一、（一）", "一、（一）1.", "一、（一）1.（1）", "一、（一）1.（1）①", "一、（一）2."]
+    assert addresses(document, "一、（一）") == [
+        "一、（一）",
+        "一、（一）1.",
+        "一、（一）1.（1）",
+        "一、（一）1.（1）①",
+        "一、（一）2.",
+    ]
 
 
 def test_a_paper_without_top_points_uses_the_bracketed_level():
@@ -226,7 +273,11 @@ def test_a_notice_and_its_attached_rules_share_a_file():
         "某办法\n第一章 总则\n第一条 甲。\n第二条 乙。"
     )
     document = doc(text, "某办法")
-    assert [(p.label, p.kind) for p in document.provisions] == [("通知", "preamble"), ("第一条", "article"), ("第二条", "article")]
+    assert [(p.label, p.kind) for p in document.provisions] == [
+        ("通知", "preamble"),
+        ("第一条", "article"),
+        ("第二条", "article"),
+    ]
     assert document.provisions[0].text.startswith("各省")
     check(document)
 
@@ -241,13 +292,25 @@ def test_a_notice_with_points_of_its_own_keeps_them_apart_from_the_attachment():
 
 def test_two_rules_in_one_file_have_ids_of_their_own():
     document = doc("甲办法\n第一条 子。\n第二条 丑。\n第三条 寅。\n乙细则\n第一条 卯。\n第二条 辰。", "甲办法")
-    assert [p.provision_id for p in document.provisions] == ["d/第一条", "d/第二条", "d/第三条", "d/乙细则/第一条", "d/乙细则/第二条"]
+    assert [p.provision_id for p in document.provisions] == [
+        "d/第一条",
+        "d/第二条",
+        "d/第三条",
+        "d/乙细则/第一条",
+        "d/乙细则/第二条",
+    ]
     check(document)
 
 
 def test_an_annex_with_points_is_a_part():
     document = doc("第一条 甲。\n第二条 乙。\n附件\n审计指引\n一、丙：\n（一）丁；\n二、戊。", "某办法")
-    assert [p.provision_id for p in document.provisions] == ["d/第一条", "d/第二条", "d/附件/一、", "d/附件/一、（一）", "d/附件/二、"]
+    assert [p.provision_id for p in document.provisions] == [
+        "d/第一条",
+        "d/第二条",
+        "d/附件/一、",
+        "d/附件/一、（一）",
+        "d/附件/二、",
+    ]
     check(document)
 
 
@@ -259,7 +322,9 @@ def test_an_annex_that_is_a_table_is_one_provision():
 
 
 def test_a_list_of_annexes_before_the_signature_is_no_annex():
-    document = doc("一、甲。\n二、乙。\n附件：某方案\n某部\n2025年1月2日\n附件\n某方案\n一、丙。\n二、丁。", "某部关于甲的通知")
+    document = doc(
+        "一、甲。\n二、乙。\n附件：某方案\n某部\n2025年1月2日\n附件\n某方案\n一、丙。\n二、丁。", "某部关于甲的通知"
+    )
     assert labels(document) == ["一、", "二、"]
     assert labels(document, "附件") == ["一、", "二、"]
     check(document)
@@ -272,7 +337,9 @@ def test_signatures_are_no_text_of_the_last_point():
 
 
 def test_glossaries_are_cited_by_term():
-    text = "常用名词解释\n" + "\n".join(f"{i}.{t}，是指某物。" for i, t in enumerate(["数据", "数据产权", "数据持有权", "数据使用权", "数据经营权"], 1))
+    text = "常用名词解释\n" + "\n".join(
+        f"{i}.{t}，是指某物。" for i, t in enumerate(["数据", "数据产权", "数据持有权", "数据使用权", "数据经营权"], 1)
+    )
     assert labels(doc(text, "常用名词解释"))[2] == "数据持有权"
 
 
@@ -286,7 +353,9 @@ def test_text_without_numbers_is_split_into_paragraphs():
     assert labels(doc("规划\n甲乙丙丁。\n戊己庚辛。", "规划")) == ["第一段", "第二段"]
 
 
-@pytest.mark.parametrize("text", ["", "\n", "第一条", "第一条\n第二条", "一、", "（一）\n（二）", "附件", "附件1\n附件2", "第一章", "# \n##"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "第一条", "第一条\n第二条", "一、", "（一）\n（二）", "附件", "附件1\n附件2", "第一章", "# \n##"]
+)
 def test_degenerate_texts_yield_a_document(text):
     check(doc(text))
 
@@ -294,9 +363,42 @@ def test_degenerate_texts_yield_a_document(text):
 # --- property tests --------------------------------------------------------------------------------------------------------
 
 _PIECES = [
-    "第一条 甲。", "第二条 乙：", "第三条之一 丙，", "第三条规定的", "第一章 总则", "第二节", "目录", "一、子", "二、丑。", "（一）寅；", "(二)卯。", "1.辰",
-    "2、巳。", "（1）午", "①未", "附件1", "附件：", "附录", "某办法", "2025年1月8日", "国家数据局", "", "　", "各省：", "现印发给你们。", "市场培育",
-    "【目的】", "| a | b |", "“第五条 引文。”", "第二部分 甲", "1.1 概述", "1.2 方法", "#", "第四条", "第九十九条 跳号。", "十、越级。",
+    "第一条 甲。",
+    "第二条 乙：",
+    "第三条之一 丙，",
+    "第三条规定的",
+    "第一章 总则",
+    "第二节",
+    "目录",
+    "一、子",
+    "二、丑。",
+    "（一）寅；",
+    "(二)卯。",
+    "1.辰",
+    "2、巳。",
+    "（1）午",
+    "①未",
+    "附件1",
+    "附件：",
+    "附录",
+    "某办法",
+    "2025年1月8日",
+    "国家数据局",
+    "",
+    "　",
+    "各省：",
+    "现印发给你们。",
+    "市场培育",
+    "【目的】",
+    "| a | b |",
+    "“第五条 引文。”",
+    "第二部分 甲",
+    "1.1 概述",
+    "1.2 方法",
+    "#",
+    "第四条",
+    "第九十九条 跳号。",
+    "十、越级。",
 ]
 
 
@@ -307,7 +409,9 @@ def test_no_mixture_of_headings_breaks_the_promise(pieces, newline):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.text(alphabet="第一二十条章节款项、（）()0123456789.．。；：\n 　附件甲乙目录①《》【】|#年月日", max_size=300))
+@given(
+    st.text(alphabet="第一二十条章节款项、（）()0123456789.．。；：\n 　附件甲乙目录①《》【】|#年月日", max_size=300)
+)
 def test_no_character_soup_breaks_the_promise(text):
     check(parse(text, META, doc_id="d"))
 
@@ -318,12 +422,16 @@ def test_no_character_soup_breaks_the_promise(text):
 def _laws(shared):
     for name in ("statutes-national.jsonl.gz", "statutes-local.jsonl.gz"):
         with gzip.open(shared / "bench" / name, "rt", encoding="utf-8") as lines:
-            yield from (list(rows) for _, rows in groupby(map(json.loads, lines), key=lambda row: (row["law"], row["date"])))
+            yield from (
+                list(rows) for _, rows in groupby(map(json.loads, lines), key=lambda row: (row["law"], row["date"]))
+            )
 
 
 @pytest.mark.parametrize("separator", [" ", ""])
 def test_no_false_boundary_in_statutes_wrapped_at_28_characters(shared, separator):
-    sample = random.Random(7).sample([rows for rows in _laws(shared) if 5 <= len(rows) <= 150 and rows[0]["article"] == "第一条"], 120)
+    sample = random.Random(7).sample(
+        [rows for rows in _laws(shared) if 5 <= len(rows) <= 150 and rows[0]["article"] == "第一条"], 120
+    )
     for rows in sample:
         lines = [rows[0]["law"]]
         for row in rows:

@@ -16,8 +16,11 @@ from kb.titles import TitleIndex
 from kb.versions import align, diff, drafts_of, lineage, renumbering, same_wording, show, version_on, versions_of
 
 DUTIES = (
-    "为了规范数据处理活动，保障数据安全，制定本法。", "国家建立数据分类分级保护制度。", "开展数据处理活动应当建立全流程安全管理制度，组织教育培训。",
-    "重要数据的处理者应当定期开展风险评估，并报送风险评估报告。", "从事数据交易中介服务的机构应当审核双方身份，留存记录。",
+    "为了规范数据处理活动，保障数据安全，制定本法。",
+    "国家建立数据分类分级保护制度。",
+    "开展数据处理活动应当建立全流程安全管理制度，组织教育培训。",
+    "重要数据的处理者应当定期开展风险评估，并报送风险评估报告。",
+    "从事数据交易中介服务的机构应当审核双方身份，留存记录。",
     "国家机关应当遵循公正、公平、便民的原则公开政务数据。",
 )
 
@@ -33,7 +36,9 @@ PASSED = "（2016年11月7日第十二届全国人民代表大会常务委员会
 OLD = statute(DUTIES, f"{PASSED}）", "2017年6月1日", "old")
 NEW = statute(
     (*DUTIES[:2], "数据工作坚持统筹发展和安全。", DUTIES[2], DUTIES[3].replace("定期", "每年度"), *DUTIES[5:]),
-    f"{PASSED} 根据2025年10月28日第十四届全国人民代表大会常务委员会第十八次会议《关于修改〈中华人民共和国某数据法〉的决定》修正）", "2017年6月1日", "new",
+    f"{PASSED} 根据2025年10月28日第十四届全国人民代表大会常务委员会第十八次会议《关于修改〈中华人民共和国某数据法〉的决定》修正）",
+    "2017年6月1日",
+    "new",
 )
 DOCS = {"old": OLD, "new": NEW}
 TITLES = TitleIndex.from_documents(DOCS.values())
@@ -41,14 +46,27 @@ TITLES = TitleIndex.from_documents(DOCS.values())
 
 def answer(text: str, day: str | None = None, docs=DOCS):
     titles = TitleIndex.from_documents(docs.values())
-    return show(text, titles, {i: d.meta for i, d in docs.items()}, docs.__getitem__, day=day or "2026-11-22", as_of=day is not None)
+    return show(
+        text,
+        titles,
+        {i: d.meta for i, d in docs.items()},
+        docs.__getitem__,
+        day=day or "2026-11-22",
+        as_of=day is not None,
+    )
 
 
 def test_articles_are_paired_by_wording_across_renumbering():
     rows = {(r.old, r.new): r.change for r in align(OLD, NEW)}
     assert rows == {
-        ("第一条", "第一条"): "same", ("第二条", "第二条"): "same", ("", "第三条"): "added", ("第三条", "第四条"): "renumbered",
-        ("第四条", "第五条"): "changed", ("第五条", ""): "removed", ("第六条", "第六条"): "same", ("第七条", "第七条"): "same",
+        ("第一条", "第一条"): "same",
+        ("第二条", "第二条"): "same",
+        ("", "第三条"): "added",
+        ("第三条", "第四条"): "renumbered",
+        ("第四条", "第五条"): "changed",
+        ("第五条", ""): "removed",
+        ("第六条", "第六条"): "same",
+        ("第七条", "第七条"): "same",
     }
     assert lineage(OLD, NEW)["第四条"] == "第五条"
 
@@ -62,19 +80,34 @@ def test_cybersecurity_law_article_21_became_23(shared):
     rows = []
     with gzip.open(shared / "bench" / "statutes-national.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [r for r in map(json.loads, lines) if r["law"] == "网络安全法" and r["date"] == "2016-11-07"]
-    old = parse("网络安全法\n" + "\n".join(f"{r['article']} {r['text']}" for r in rows), DocumentMeta("网络安全法", "national"), doc_id="old")
+    old = parse(
+        "网络安全法\n" + "\n".join(f"{r['article']} {r['text']}" for r in rows),
+        DocumentMeta("网络安全法", "national"),
+        doc_id="old",
+    )
     text = (shared / "corpus" / "national" / "中华人民共和国网络安全法.md").read_text(encoding="utf-8")
     new = parse(text, DocumentMeta("网络安全法", "national"), doc_id="new")
     moved = lineage(old, new)
     # the decision of 2025-10-28 itself: 40 -> 42, and inner references 21 -> 23, 25 -> 27
-    assert [moved[k] for k in ("第二十一条", "第二十五条", "第四十条", "第十八条")] == ["第二十三条", "第二十七条", "第四十二条", "第十九条"]
+    assert [moved[k] for k in ("第二十一条", "第二十五条", "第四十条", "第十八条")] == [
+        "第二十三条",
+        "第二十七条",
+        "第四十二条",
+        "第十九条",
+    ]
 
 
 def test_a_decision_gives_the_new_numbers():
     decision = "一、增加一条，作为第三条。\n二、将第十八条改为第十九条，修改为…\n三、增加一条，作为第二十条。\n四、将第四十条改为第四十二条，增加一款。\n五、删去第五十条。"
     new = renumbering(decision, 60)
     assert [new[k] for k in ("第二条", "第三条", "第十八条", "第二十一条", "第四十条", "第四十一条", "第五十一条")] == [
-        "第二条", "第四条", "第十九条", "第二十三条", "第四十二条", "第四十三条", "第五十二条",
+        "第二条",
+        "第四条",
+        "第十九条",
+        "第二十三条",
+        "第四十二条",
+        "第四十三条",
+        "第五十二条",
     ]
     assert "第五十条" not in new
 
@@ -82,8 +115,13 @@ def test_a_decision_gives_the_new_numbers():
 @pytest.mark.parametrize(
     ("a", "b"),
     [
-        ("２０个工作日，应当", "20 个工作日,应当"), ("第一〇二条", "第一零二条"), ("《甲》、《乙》", "《甲》《乙》"), ("（一）甲；", "(一)甲;"), ("“人工智能+”", "\"人工智能＋\""),
-        ("2024—2028年", "2024-2028年"), ("数据，是指\n任何记录", "数据，是指任何记录"),
+        ("２０个工作日，应当", "20 个工作日,应当"),
+        ("第一〇二条", "第一零二条"),
+        ("《甲》、《乙》", "《甲》《乙》"),
+        ("（一）甲；", "(一)甲;"),
+        ("“人工智能+”", '"人工智能＋"'),
+        ("2024—2028年", "2024-2028年"),
+        ("数据，是指\n任何记录", "数据，是指任何记录"),
     ],
 )
 def test_noise_is_no_difference(a, b):
@@ -99,13 +137,23 @@ def test_a_difference_is_shown_as_printed():
 def test_the_version_of_a_day():
     versions = versions_of(DOCS.values(), NEW.meta)
     assert [d.doc_id for d in versions] == ["old", "new"]
-    assert [version_on(versions, day).doc_id for day in ("2018-01-01", "2025-10-27", "2026-01-01")] == ["old", "old", "new"]
+    assert [version_on(versions, day).doc_id for day in ("2018-01-01", "2025-10-27", "2026-01-01")] == [
+        "old",
+        "old",
+        "new",
+    ]
     assert version_on(versions, "2010-01-01") is None
 
 
 def test_drafts_stand_beside_the_final_text():
-    draft = parse("某办法（征求意见稿）\n第一条 甲。", extract_metadata("某办法（征求意见稿）\n第一条 甲。", path_level="national")[0], doc_id="draft")
-    final = parse("某办法\n第一条 甲。", extract_metadata("某办法\n第一条 甲。", path_level="national")[0], doc_id="final")
+    draft = parse(
+        "某办法（征求意见稿）\n第一条 甲。",
+        extract_metadata("某办法（征求意见稿）\n第一条 甲。", path_level="national")[0],
+        doc_id="draft",
+    )
+    final = parse(
+        "某办法\n第一条 甲。", extract_metadata("某办法\n第一条 甲。", path_level="national")[0], doc_id="final"
+    )
     assert [d.doc_id for d in drafts_of([draft, final], final.meta)] == ["draft"]
     assert [d.doc_id for d in versions_of([draft, final], final.meta)] == ["final"]
 
@@ -121,7 +169,12 @@ def test_found():
 
 def test_amended_since_shows_the_text_of_that_day_and_the_article_of_today():
     shown = answer("某数据法第四条", "2024-01-01")
-    assert (shown.answer, shown.doc_id, shown.article, shown.current_article) == ("amended_since", "old", "第四条", "第五条")
+    assert (shown.answer, shown.doc_id, shown.article, shown.current_article) == (
+        "amended_since",
+        "old",
+        "第四条",
+        "第五条",
+    )
     assert ("定期", "每年度") in shown.differences
 
 
@@ -152,7 +205,10 @@ def test_not_in_library(text):
 
 
 def test_not_yet_in_force_on_that_day():
-    assert (answer("某数据法第一条", "2016-12-01", {"old": OLD}).answer, answer("某数据法第一条", "2016-12-01", {"old": OLD}).status) == ("found", "not_yet_effective")
+    assert (
+        answer("某数据法第一条", "2016-12-01", {"old": OLD}).answer,
+        answer("某数据法第一条", "2016-12-01", {"old": OLD}).status,
+    ) == ("found", "not_yet_effective")
 
 
 def test_the_command_answers_in_json(tmp_path, monkeypatch):
@@ -175,7 +231,10 @@ def test_doctor_describes_a_corpus(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "某数据法.md").write_text(NEW.text, encoding="utf-8")
     facts = tmp_path / "facts.yaml"
-    facts.write_text("documents:\n- title: 中华人民共和国某数据法\n  effective_date: '2017-06-01'\n  status: 现行有效\n", encoding="utf-8")
+    facts.write_text(
+        "documents:\n- title: 中华人民共和国某数据法\n  effective_date: '2017-06-01'\n  status: 现行有效\n",
+        encoding="utf-8",
+    )
     monkeypatch.setenv("KB_INDEX", str(tmp_path / "none"))
     page = CliRunner().invoke(command, ["--corpus", str(tmp_path / "corpus"), "--facts", str(facts)])
     assert page.exit_code == 0, page.output
