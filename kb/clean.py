@@ -284,6 +284,9 @@ MARK = re.compile(
 _COMMAMARK = re.compile(r"[一二三四五六七八九十]{1,3}、")
 _ANNEX_LIST = re.compile(r"附\s?件\s?\d{0,2}\s?[：:]")
 _LEADERS = re.compile(r"[.．·…⋯]{4,}\s*\d*$")
+_COMMA_MARK = re.compile(r"[一二三四五六七八九十]{1,3}、")
+_LEADERS = re.compile(r"[.．·…⋯]{4,}\s*\d*$")
+_ANNEX_LIST = re.compile(r"附\s?件\s?\d{0,2}\s?[：:]")
 _MAX_WRAP = 124
 
 

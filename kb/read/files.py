@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kb.errors import ReadError
 from kb.models import Finding, SourceText
-from kb.read.limits import Limits, Progress
+from kb.read.limits import DEFAULTS, Limits, Progress
 
 # kind -> suffixes it is usually stored under
 KINDS: dict[str, tuple[str, ...]] = {
@@ -27,7 +27,7 @@ _OTHER = {
 
 
 def read_file(
-    path: Path, *, name: str | None = None, limits: Limits = Limits(), progress: Progress | None = None, ocr: bool = True
+    path: Path, *, name: str | None = None, limits: Limits = DEFAULTS, progress: Progress | None = None, ocr: bool = True
 ) -> SourceText:
     """Read one file; `name` is how it is called in messages.
 
@@ -55,7 +55,7 @@ def read_file(
 
 
 def read_bytes(
-    data: bytes, where: str, suffix: str, *, limits: Limits = Limits(), progress: Progress | None = None, ocr: bool = True
+    data: bytes, where: str, suffix: str, *, limits: Limits = DEFAULTS, progress: Progress | None = None, ocr: bool = True
 ) -> SourceText:
     """`read_file` for bytes at hand (a member of an archive, an upload); `suffix` is what the file is called after."""
     if len(data) > limits.max_bytes:

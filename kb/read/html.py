@@ -183,7 +183,7 @@ def _main_part(body: LexborNode, weights: dict[int, _Weight]) -> LexborNode:
 def _frames(root: LexborNode, weights: dict[int, _Weight]) -> Iterator[int]:
     """Elements inside the main part that only frame the document: link lists, share bars, site footers."""
     limit = 0.1 * max(1, weights[root.mem_id].prose)
-    stack = [child for child in root.iter()]
+    stack = list(root.iter())
     while stack:
         node = stack.pop()
         weight = weights.get(node.mem_id)

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from kb.clean import MARK, TERMINAL, cell_width, chrome_pattern, glue
 from kb.models import Page
@@ -109,7 +110,7 @@ def _left(page: PageRows) -> float:
 def _usual_gap(page: PageRows) -> float:
     """Distance of neighbouring rows inside a paragraph: the lower fifth of all distances on the page; 0 when unknown."""
     positions = [row.y for row in page.rows if row.y is not None]
-    gaps = sorted(b - a for a, b in zip(positions, positions[1:], strict=False) if b - a > 1)
+    gaps = sorted(b - a for a, b in pairwise(positions) if b - a > 1)
     return gaps[len(gaps) // 5] if len(gaps) >= 3 else 0.0
 
 

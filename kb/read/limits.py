@@ -20,4 +20,6 @@ class Limits:
     max_members: int = 5000
     max_ratio: int = 200
     max_seconds: float = 300.0
-    max_page_seconds: float = 30.0
+
+
+DEFAULTS = Limits()
