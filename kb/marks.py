@@ -163,79 +163,83 @@ class Run:
     gaps: tuple[tuple[int, int], ...]
 
 
+# how many candidates a decision looks ahead; more wrapped citations in a row than this do not occur between two articles
+_LOOK = 60
+
+
 def chain(lines: Sequence[Line], candidates: Sequence[int]) -> list[Run]:
     """Numbering runs among candidate lines of one level.
 
     A line continues a run when its number follows. It starts a new run when it is number one again and two follows. A jump is
-    accepted only when the line stands at a sentence end and the numbers go on from there: pages were lost. Everything else is text.
+    accepted only when enough successors confirm it: pages were lost. Everything else is text.
     """
+    marks = [(lines[i].number, strength(lines, i)) for i in candidates]
     runs: list[Run] = []
     opens: list[int] = []
     gaps: list[tuple[int, int]] = []
     last: tuple[int, ...] = (0, 0)
-    for position, i in enumerate(candidates):
-        number = lines[i].number
+    for position, (number, power) in enumerate(marks):
         if follows(number, last):
-            if strength(lines, i) < 1 and _better_later(lines, candidates, position, number):
+            if power < 1 and _better_later(marks, position):
                 continue
         elif number[0] == 1 and not any(number[1:]) and opens:
-            if strength(lines, i) < 2 or not _continues(lines, candidates, position):
+            if power < 2 or not _continues(marks, position):
                 continue
             runs.append(Run(tuple(opens), tuple(gaps)))
             opens, gaps = [], []
-        elif number > last and _jump_holds(lines, candidates, position, last):
+        elif number > last and _jump_holds(marks, position, last):
             gaps.append((last[0], number[0]))
         else:
             continue
-        opens.append(i)
+        opens.append(candidates[position])
         last = number
     if opens:
         runs.append(Run(tuple(opens), tuple(gaps)))
     return runs
 
 
-_LOOK = 400
+_Marks = Sequence[tuple[tuple[int, ...], int]]
 
 
-def _better_later(lines, candidates, position, number) -> bool:
+def _better_later(marks: _Marks, position: int) -> bool:
     """A weak candidate yields to a strong one with the same number that comes before the next number."""
-    for j in candidates[position + 1 : position + _LOOK]:
-        if lines[j].number == number and strength(lines, j) >= 2:
+    number = marks[position][0]
+    for other, power in marks[position + 1 : position + _LOOK]:
+        if power >= 2 and other == number:
             return True
-        if lines[j].number[0] == number[0] + 1 and strength(lines, j) >= 2:
+        if power >= 2 and other[0] == number[0] + 1:
             return False
     return False
 
 
-def _continues(lines, candidates, position, steps: int = 1) -> bool:
+def _continues(marks: _Marks, position: int, steps: int = 1) -> bool:
     """The next `steps` strong candidates have the next numbers."""
-    number = lines[candidates[position]].number
-    for j in candidates[position + 1 : position + _LOOK]:
-        if strength(lines, j) >= 2:
-            if not follows(lines[j].number, number):
+    number = marks[position][0]
+    for other, power in marks[position + 1 : position + _LOOK]:
+        if power >= 2:
+            if not follows(other, number):
                 return False
-            number, steps = lines[j].number, steps - 1
+            number, steps = other, steps - 1
             if not steps:
                 return True
     return False
 
 
-def _jump_holds(lines, candidates, position, last) -> bool:
+def _jump_holds(marks: _Marks, position: int, last: tuple[int, ...]) -> bool:
     """A jump needs successors: one for a separated mark at a sentence end, two or three where one of these signs is missing."""
-    power = strength(lines, candidates[position])
-    if power < 1 or _expected_later(lines, candidates, position, last):
-        return False
-    return _continues(lines, candidates, position, steps={3: 1, 2: 2}.get(power, 3))
+    power = marks[position][1]
+    steps = {3: 1, 2: 2}.get(power, 3)
+    return power >= 1 and _continues(marks, position, steps) and not _expected_later(marks, position, last)
 
 
-def _expected_later(lines, candidates, position, last) -> bool:
+def _expected_later(marks: _Marks, position: int, last: tuple[int, ...]) -> bool:
     """The number that should come now still comes, before the jump would be confirmed."""
-    stop = lines[candidates[position]].number[0] + 2
-    for j in candidates[position + 1 : position + _LOOK]:
-        if strength(lines, j) >= 2:
-            if follows(lines[j].number, last):
+    stop = marks[position][0][0] + 2
+    for other, power in marks[position + 1 : position + _LOOK]:
+        if power >= 2:
+            if follows(other, last):
                 return True
-            if lines[j].number[0] >= stop:
+            if other[0] >= stop:
                 return False
     return False
 

@@ -7,7 +7,8 @@ citation and stays text. Every span is exact, and headings, provisions and plain
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kb.marks import HEADING_LEVELS, Line, Run, chain, contents_lines, ends_sentence, point_ready, scan
@@ -129,23 +130,27 @@ def _article_runs(lines: Sequence[Line]) -> list[Run]:
 
 def _parts(lines: Sequence[Line], runs: Sequence[Run]) -> list[_Part]:
     """Cut the file where an annex begins, where article numbers start again, and where points start again."""
-    opens = {run.opens[0]: run for run in runs}
-    cuts: dict[int, str] = {0: ""}
-    for i, line in enumerate(lines):
-        if line.level == "annex" and _opens_annex(lines, i):
-            cuts[i] = annex_name(line)
-    for number, first in enumerate(sorted(opens)):
-        title = _title_above(lines, first, max([c for c in cuts if c <= first]))
-        if number or _has_own_points(lines, max(c for c in cuts if c <= first), title):
+    annexes = [i for i, line in enumerate(lines) if line.level == "annex" and _opens_annex(lines, i)]
+    cuts = {0: "", **{i: annex_name(lines[i]) for i in annexes}}
+    floor = 0
+    for number, run in enumerate(runs):
+        first = run.opens[0]
+        above = bisect_right(annexes, first)
+        floor = max(floor, annexes[above - 1] if above else 0)
+        title = _title_above(lines, first, floor)
+        if number or _has_own_points(lines, floor, title):
             cuts.setdefault(title, _short_title(lines, title, first) or f"第{number + 1}部分")
-    parts = list(_cut(lines, cuts, runs))
-    return [piece for part in parts for piece in _split_points(lines, part)]
+            floor = title
+        floor = max(floor, run.opens[-1]) if len(runs) > 1 else floor
+    return [piece for part in _cut(lines, cuts, runs) for piece in _split_points(lines, part)]
 
 
-def _cut(lines, cuts, runs) -> Iterator[_Part]:
+def _cut(lines: Sequence[Line], cuts: Mapping[int, str], runs: Sequence[Run]) -> Iterator[_Part]:
+    """Parts between the cuts, each with the openings and gaps of the runs that begin in it."""
     starts = sorted(cuts)
+    begins = [run.opens[0] for run in runs]
     for first, stop in zip(starts, [*starts[1:], len(lines)], strict=True):
-        inside = [run for run in runs if first <= run.opens[0] < stop]
+        inside = runs[bisect_left(begins, first) : bisect_left(begins, stop)]
         opens = tuple(i for run in inside for i in run.opens if i < stop)
         yield _Part(first, stop, cuts[first], opens, tuple(gap for run in inside for gap in run.gaps))
 

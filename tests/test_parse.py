@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import time
 from itertools import groupby
 
 import pytest
@@ -448,3 +449,26 @@ def test_every_reference_text_keeps_the_promise(shared_corpus):
     for path in sorted(shared_corpus.glob("*/*.md")):
         if path.parent.name != "originals":
             check(parse(clean_text(path.read_text(encoding="utf-8")), META, doc_id="d"))
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "第一条 甲。\n第二条 乙。\n",
+        "附件\n甲\n",
+        "第二条 甲。\n第九条 乙。\n",
+        "（一）甲；\n（二）乙；\n",
+        "1.1 甲\n1.2 乙\n",
+        "目录\n甲\n",
+        "《",
+    ],
+)
+def test_hostile_repetition_is_read_in_linear_time(unit):
+    def seconds(times: int) -> float:
+        text = unit * times
+        started = time.process_time()
+        parse(text, META, doc_id="d")
+        return time.process_time() - started
+
+    seconds(500)
+    assert seconds(6000) < 24 * max(seconds(1000), 0.01)
