@@ -21,6 +21,8 @@ COMMANDS = {
     "gaps": ("kb.cli.gaps", "Map every national requirement to the local rules."),
     "judge": ("kb.cli.judge", "Judge duties listed in a JSONL file."),
     "eval": ("kb.cli.evaluate", "Measure search, gaps and statutes against labels."),
+    "review": ("kb.cli.review", "List what waits for people; record decisions."),
+    "report": ("kb.cli.report", "Write comparison tables, ledgers and task lists."),
     "serve": ("kb.cli.serve", "Open the workbench in a browser."),
     "doctor": ("kb.cli.doctor", "Print the state of a corpus and its index."),
     "catalog": ("kb.cli.catalog", "Check the catalogue."),

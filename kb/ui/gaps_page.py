@@ -36,9 +36,15 @@ def page(library: Library) -> None:
         return
     rows = rows_of(library, chosen, scope)
     states = states_of(library, rows)
-    wanted = _filters(rows, states)
+    within(PAGE, "l", LABELS)
+    _tiles(label_counts(rows, states))
+    said, place, export = st.columns([4.2, 1.2, 1.2], vertical_alignment="center")
+    wanted = _filters(rows, states, place)
     found = select(wanted, rows, states)
-    row = _table(library, scope, wanted, found, rows, states)
+    said.caption(f"共 {len(rows)} 条国家要求，当前显示 {len(found)} 条。点选一行查看两边原文。")
+    with export:
+        exports.menu(library, found, states, scope, in_words(wanted), "gaps:export")
+    row = _table(found, rows, states)
     publish(PAGE, DEFAULTS)
     if row is not None:
         _row(library, row, states)
@@ -89,10 +95,8 @@ def pick_scope(library: Library, column, page_name: str) -> ScopeChoice | None:
     return scope_choice(library, "docs:" + ",".join(ids))
 
 
-def _filters(rows: list[GapRow], states: dict[str, RowState]) -> RowFilter:
-    """Label chips with counts, and the other facets; the counts of chips are over all rows of the choice."""
-    within(PAGE, "l", LABELS)
-    _tiles(label_counts(rows, states))
+def _filters(rows: list[GapRow], states: dict[str, RowState], place) -> RowFilter:
+    """The facets beside the labels, in a pop-over drawn at `place`."""
     held = options(rows, states)
     for name, values in (("sev", held["severities"]), ("t", held["topics"]), ("m", held["modalities"]), ("a", held["tiers"]), ("st", list(STATES))):
         within(PAGE, name, values)
@@ -100,17 +104,16 @@ def _filters(rows: list[GapRow], states: dict[str, RowState]) -> RowFilter:
     within(PAGE, "who", ["", *held["people"]])
     active = sum(bool(st.session_state[f"gaps.{n}"]) for n in ("sev", "t", "m", "a", "st", "num", "who", "k"))
     active += st.session_state["gaps.c"] != (0, 100)
-    with st.expander(f"更多筛选{f'（已用 {active} 项）' if active else ''}", expanded=False, icon=":material/filter_list:"):
-        a, b, c, d = st.columns(4)
+    with place, st.popover(f"更多筛选{f'（{active}）' if active else ''}", icon=":material/filter_list:", width="stretch"):
+        a, b = st.columns(2)
         a.multiselect("严重程度", held["severities"] or SEVERITIES, key="gaps.sev", placeholder="不限")
         b.multiselect("主题", held["topics"], key="gaps.t", placeholder="不限")
-        c.multiselect("要求类型", held["modalities"], format_func=lambda v: MODALITY_NAMES.get(v, v), key="gaps.m", placeholder="不限")
-        d.multiselect("责任层级", held["tiers"], format_func=lambda v: TIER_NAMES.get(v, v), key="gaps.a", placeholder="不限")
-        a, b, c, d = st.columns(4)
+        a.multiselect("要求类型", held["modalities"], format_func=lambda v: MODALITY_NAMES.get(v, v), key="gaps.m", placeholder="不限")
+        b.multiselect("责任层级", held["tiers"], format_func=lambda v: TIER_NAMES.get(v, v), key="gaps.a", placeholder="不限")
         a.selectbox("期限和数量", ["", WITH_NUMBER, WITHOUT_NUMBER], format_func=lambda v: v or "不限", key="gaps.num")
         b.multiselect("复核状态", list(STATES), format_func=STATES.get, key="gaps.st", placeholder="不限")
-        c.selectbox("复核人", ["", *held["people"]], format_func=lambda v: v or "不限", key="gaps.who")
-        d.slider("机器把握（%）", 0, 100, key="gaps.c")
+        a.selectbox("复核人", ["", *held["people"]], format_func=lambda v: v or "不限", key="gaps.who")
+        b.slider("机器把握（%）", 0, 100, key="gaps.c")
         st.text_input("文字包含", key="gaps.k", placeholder="例如：风险评估（可用空格分开几个词）")
     value = st.session_state
     return RowFilter(
@@ -143,20 +146,18 @@ def in_words(wanted: RowFilter) -> str:
     return "、".join(p for p in parts if p)
 
 
-def _table(
-    library: Library, scope: ScopeChoice, wanted: RowFilter, found: list[GapRow], rows: list[GapRow], states: dict[str, RowState]
-) -> GapRow | None:
-    left, right = st.columns([5, 1.4])
-    left.caption(f"共 {len(rows)} 条国家要求，当前显示 {len(found)} 条。点选一行查看两边原文。")
-    with right:
-        exports.menu(library, found, states, scope, in_words(wanted), "gaps:export")
+def _table(found: list[GapRow], rows: list[GapRow], states: dict[str, RowState]) -> GapRow | None:
     if not found:
         st.info("没有符合条件的条目。可以取消部分筛选，或换一个比对范围。")
         return None
     ids = [r.row_id for r in found]
     at = ids.index(st.session_state["gaps.row"]) if st.session_state["gaps.row"] in ids else None
+    lines = [table_row(r, states[r.row_id]) for r in found]
+    if len({r.national.doc_id for r in rows}) == 1:
+        for line in lines:
+            del line["国家文件"]
     event = st.dataframe(
-        [table_row(r, states[r.row_id]) for r in found], hide_index=True, width="stretch", height=min(36 * len(found) + 38, 330),
+        lines, hide_index=True, width="stretch", height=min(36 * len(found) + 38, 290),
         on_select="rerun", selection_mode="single-row", key=f"gaps:table:{hash(tuple(ids))}", column_config=columns(),
         selection_default={"selection": {"rows": [at], "columns": []}} if at is not None else None,
     )
@@ -185,15 +186,14 @@ def columns() -> dict:
     """Widths and colours of the table."""
     c = st.column_config
     return {
-        "国家文件": c.TextColumn(width=150), "条款": c.TextColumn(width=110), "要求": c.TextColumn(width=330),
-        "结论": c.MultiselectColumn(width=120, options=list(LABELS), color=[LABEL_COLORS[x] for x in LABELS], help="；".join(f"{k}：{v}" for k, v in LABEL_HELP.items())),
+        "国家文件": c.TextColumn(width=150), "条款": c.TextColumn(width=115), "要求": c.TextColumn(width=300),
+        "结论": c.MultiselectColumn(width=142, options=list(LABELS), color=[LABEL_COLORS[x] for x in LABELS], help="；".join(f"{k}：{v}" for k, v in LABEL_HELP.items())),
         "程度": c.TextColumn(width=46), "把握": c.NumberColumn(width=60, format="%d%%"), "本地条文": c.TextColumn(width=190),
         "缺少或不同": c.TextColumn(width=170), "复核": c.TextColumn(width=70),
     }
 
 
 def _row(library: Library, row: GapRow, states: dict[str, RowState]) -> None:
-    st.divider()
     state = states[row.row_id]
     head, link = st.columns([5, 1.2])
     head.markdown(f"##### 《{escape(row.national.meta.title)}》{escape(row.requirement.address)}")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from kb.errors import KbError
-from kb.ui.data import library_or_stop, reviewer
+from kb.ui.data import library_or_stop
 
 # url path, title, icon, module (with a function `page(library)`)
 PAGES = (
@@ -23,7 +23,8 @@ PAGES = (
 
 STYLE = """
 <style>
-.block-container {padding-top: 2.2rem; max-width: 1400px;}
+.block-container {padding-top: 4rem; padding-bottom: 3rem; max-width: 1400px;}
+h1 {font-size: 1.7rem !important; padding: .2rem 0 .4rem !important;} h2 {font-size: 1.35rem !important;}
 mark {background: #ffe58a; color: inherit; padding: 0 1px; border-radius: 2px;}
 .kb-badge {display: inline-block; padding: 0 .5em; margin-right: .35em; border-radius: 4px; font-size: .82em;
            line-height: 1.6; border: 1px solid rgba(128,128,128,.35); white-space: nowrap;}
@@ -56,24 +57,13 @@ def run() -> None:
         for path, title, icon, module in PAGES
     ]
     st.session_state["pages"] = {page.url_path or PAGES[0][0]: page for page in pages}
-    chosen = st.navigation(pages)
-    with st.sidebar:
-        _who()
+    chosen = st.navigation(pages, position="top")
     try:
         chosen.run()
     except KbError as error:
         st.error(error.message)
         if error.hint:
             st.caption(error.hint)
-
-
-def _who() -> None:
-    """The name that decisions are recorded under."""
-    if getattr(st.user, "is_logged_in", False):
-        st.caption(f"复核人：{reviewer()}")
-    else:
-        st.session_state.setdefault("reviewer", "")
-        st.text_input("复核人姓名", key="reviewer", placeholder="记录结论时署名", max_chars=30, persist_state="session")
 
 
 def _opener(module: str) -> Callable[[], None]:
