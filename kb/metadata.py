@@ -178,6 +178,7 @@ def _status_code(meta: DocumentMeta, draft: bool, ended: re.Match[str] | None) -
 
 # --- title ---------------------------------------------------------------------------------------------------------------
 
+_TITLE_ENDS = (*NOUNS, "要点", "举措", "政策", "清单", "预案", "标准", "报告", "规则", "解释", "通告", "公告", "意见稿")
 _ABOUT_BRINGING = re.compile(r"^(.*?)关于(?:印发|发布|公布)\s*[《〈](.+?)[》〉]\s*的(?:通知|公告|通告)$")
 _ABOUT_BRINGING_BARE = re.compile(r"^(.*?)关于(?:印发|发布)(.+?)的(?:通知|公告)$")
 
@@ -185,54 +186,58 @@ _ABOUT_BRINGING_BARE = re.compile(r"^(.*?)关于(?:印发|发布)(.+?)的(?:通�
 def _title(lines: Sequence[str], file_name: str) -> tuple[str, str | None]:
     """(title of the instrument, title of the notice that brings it or None)."""
     if not lines:
-        return file_name, None
+        return _strip_chrome(file_name), None
     first = _strip_chrome(lines[0])
     if len(first) < 4 or not re.search(r"[\u4e00-\u9fff]", first):
         first = _strip_chrome(file_name) or first
-    joined = _joined(lines)
-    title = joined or first
+    title = _joined(first, lines[1:3])
+    bringing = _bringing(title)
+    if bringing:
+        inner, below = _key(bringing), [_key(line) for line in lines[1:60]]
+        brought = any(line == inner or (line.startswith(inner) and len(line) < len(inner) + 24) for line in below)
+        return (bringing, title) if brought else (title, None)
+    notice = next((line for line in lines[1:6] if (inner := _bringing(line)) and _key(inner) in _key(title)), None)
+    return title, notice
+
+
+def _bringing(title: str) -> str:
+    """What a notice brings: 某规范（试行） of 关于印发《某规范（试行）》的通知; "" for every other title."""
     match = _ABOUT_BRINGING.match(title) or _ABOUT_BRINGING_BARE.match(title)
-    if match:
-        inner = match[2].strip()
-        below = [_key(line) for line in lines[1:60]]
-        if any(
-            _key(inner) == line or (line.startswith(_key(inner)) and len(line) < len(_key(inner)) + 24)
-            for line in below
-        ):
-            return inner, title
-        return title, None
-    for line in lines[1:6]:
-        bringing = _ABOUT_BRINGING.match(line) or _ABOUT_BRINGING_BARE.match(line)
-        if bringing and _key(bringing[2]) in _key(title) + _key(bringing[2])[:0]:
-            return title, line
-    return title, None
+    return match[2].strip() if match else ""
 
 
 def _strip_chrome(line: str) -> str:
-    line = re.sub(r"^[\u200b\s]+|[\u200b]+", "", line)
-    line = _ENDED.sub("", line).strip()
+    """A title line without site names, banners, 附件：, and without 《》 around the whole or left open at its end."""
+    line = _ENDED.sub("", re.sub(r"[\u200b\ufeff]+", "", line)).strip()
+    line = re.sub(r"^(?:附件\s*\d*\s*[：:]|【[^】]{2,8}】)\s*", "", line)
     previous = None
     while previous != line:
         previous, line = line, _CHROME.sub("", line).strip(" _-|")
-    return re.sub(r"[（(]\s*(?:全文|正文|原文)\s*[）)]$", "", line).strip()
+    line = re.sub(r"[（(]\s*(?:全文|正文|原文)\s*[）)]$", "", line).strip()
+    whole = re.fullmatch(r"《([^《》]+)》((?:[（(][^（）()]*[）)])?)", line)
+    line = whole[1] + whole[2] if whole else line
+    return line.rstrip("》") if line.count("》") > line.count("《") else line
 
 
-def _joined(lines: Sequence[str]) -> str:
-    """A title broken over two or three lines, joined; "" when the first line is whole."""
-    first = _strip_chrome(lines[0])
-    if first.endswith(NOUNS) or (
-        re.search(r"[）)》”]$", first) and re.sub(r"[（(][^（）()]*[）)]$", "", first).endswith(NOUNS)
-    ):
-        return ""
+def _is_whole(title: str) -> bool:
+    """A title that ends with its noun, brackets and 》 aside, is not broken over lines."""
+    bare = re.sub(r"(?:[（(][^（）()]*[）)]\s*)+$", "", title).rstrip("》” ")
+    bare = re.sub(r"(?:[（(][^（）()]*[）)]\s*)+$", "", bare)
+    return bare.endswith(_TITLE_ENDS)
+
+
+def _joined(first: str, following: Sequence[str]) -> str:
+    """`first`, continued by the lines below it where it is a title broken over lines."""
+    if _is_whole(first):
+        return first
     text = first
-    for line in lines[1:3]:
+    for line in following:
         if len(line) > 45 or re.search(r"[。；：，]", line) or re.search(r"\d{4}年|第.{1,6}[号条章]", line):
-            return ""
-        separator = " " if text.endswith(("委", "部", "局", "办公室", "市场化价值化")) or "关于完善" in text[:4] else ""
-        text += separator + line
-        if line.endswith(NOUNS) or re.search(r"[）)]$", line):
-            return text if "关于" in text or text.startswith(("中华", "广东", "深圳")) else ""
-    return ""
+            return first
+        text += (" " if _OFFICE.match(text) else "") + line
+        if _is_whole(text):
+            return text if "关于" in text or text.startswith("中华人民共和国") else first
+    return first
 
 
 # --- numbers, makers, kind -----------------------------------------------------------------------------------------------
@@ -400,18 +405,24 @@ def _kind(title: str, number: str | None, text: str, level: str) -> str:
             if not re.search(r"指引$", bare)
             else "规范性文件"
         )
-    if re.search(r"(?:办法|规定|规范|细则|规程|指南|通知|公告|规则)$", bare):
+    if re.search(r"(?:举措|政策|工作要点)$", bare):
+        return "政策文件"
+    if re.search(r"(?:办法|规定|规范|细则|规程|指南|通知|公告|规则|预案|清单)$", bare):
         return "规范性文件"
     return ""
 
 
 def _looks_like_rule(title: str, number: str | None, text: str, level: str) -> bool:
-    """A national 办法 or 规定 on the basis of a law, without 文号 and without 试行: a 部门规章 whose decree the copy has lost."""
+    """A national 办法 or 规定 on the basis of a law, without 文号 and without 试行: a 部门规章 whose decree the copy has lost.
+
+    有效期 and 负责解释 are marks of a 规范性文件.
+    """
     return (
         level == "national"
         and number is None
         and bool(re.search(r"(?:办法|规定)$", title))
         and bool(re.search(r"第一条[^\n]{0,300}《[^》]{2,24}法》", text[:_HEAD_CHARS]))
+        and not re.search(r"有效期|负责解释", text[-1200:])
     )
 
 

@@ -122,10 +122,23 @@ def test_dates_in_every_writing(text, dates):
 
 
 def test_a_title_broken_over_lines_is_joined():
-    assert (
-        meta("关于完善数据流通安全治理\n更好促进数据要素市场化价值化的实施方案\n一、甲。").title
-        == "关于完善数据流通安全治理 更好促进数据要素市场化价值化的实施方案"
-    )
+    text = "关于完善数据流通安全治理\n更好促进数据要素市场化价值化的实施方案\n一、甲。"
+    assert meta(text).title == "关于完善数据流通安全治理更好促进数据要素市场化价值化的实施方案"
+
+
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [
+        ("《某办法》", "某办法"),
+        ("《某办法》（征求意见稿）", "某办法（征求意见稿）"),
+        ("附件：某办法（试行）", "某办法（试行）"),
+        ("【通知公告】关于某事的通知", "关于某事的通知"),
+        ("关于某事的工作方案》", "关于某事的工作方案"),
+        ("关于修改《某法》的决定", "关于修改《某法》的决定"),
+    ],
+)
+def test_marks_around_a_title_are_taken_off(line, title):
+    assert meta(f"# {line}\n某市数据局\n一、甲。").title == title
 
 
 def test_site_names_and_banners_are_no_title():
