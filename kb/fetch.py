@@ -198,7 +198,7 @@ def suffix_of(reply: Reply) -> str:
         raise FetchError(
             f"{reply.url}: a web page came where {named} was announced", hint="Open the address in a browser."
         )
-    if kind == "md" and named in ("text/plain", "text/markdown") and reply.body and b"\x00" not in reply.body:
+    if kind in ("md", "txt") and named in ("text/plain", "text/markdown") and reply.body and b"\x00" not in reply.body:
         return ".txt"
     if kind in ("html", "pdf", "docx", "doc", "ofd"):
         return KINDS[kind][0]
