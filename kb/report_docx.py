@@ -15,7 +15,9 @@ from docx.shared import Mm, Pt
 from kb.report import DIGEST, TASKS, LocalCell, Report, ReportRow, conclusion, source
 from kb.wording import ADDED, DIFFERS, MISSING, Mark
 
-FONT = "宋体"
+FONT, LATIN = "宋体", "Times New Roman"
+# rows with a longer cell may break across pages
+LONG = 350
 # colour and whether underlined, by kind of mark; common words stay plain so that the differences stand out
 MARKS = {MISSING: ("B3261E", True), DIFFERS: ("B36B00", True), ADDED: ("1F5FA8", False)}
 _BAD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
@@ -44,7 +46,7 @@ def _page(doc) -> None:
     section.left_margin = section.right_margin = Mm(15)
     section.top_margin, section.bottom_margin = Mm(16), Mm(14)
     style = doc.styles["Normal"]
-    style.font.name, style.font.size = FONT, Pt(10)
+    style.font.name, style.font.size = LATIN, Pt(10)
     style.element.rPr.rFonts.set(qn("w:eastAsia"), FONT)
     style.paragraph_format.space_after = Pt(2)
     _page_numbers(section.footer.paragraphs[0])
@@ -145,7 +147,7 @@ def _marked(text: str, marks: Sequence[Mark]) -> list[Run]:
 
 
 def _tasks(doc, report: Report) -> None:
-    table = _Table(doc, (12, 92, 34, 28, 24, 16, 36, 25), [name for name, _ in TASKS])
+    table = _Table(doc, (10, 78, 30, 26, 22, 16, 34, 51), [name for name, _ in TASKS])
     for row in report.rows:
         table.row([[[(str(get(row)), {})]] for _, get in TASKS])
 
@@ -170,6 +172,10 @@ class _Table:
         for column, width in zip(table.columns, widths, strict=True):
             column.width = Mm(width)
         self._tbl = table._tbl
+        margins = OxmlElement("w:tblCellMar")
+        for side, width in (("top", 45), ("left", 85), ("bottom", 45), ("right", 85)):
+            margins.append(_element(f"w:{side}", w=str(width), type="dxa"))
+        self._tbl.tblPr.append(margins)
         self.row([[[(head, {"bold": True})]] for head in heads], header=True)
 
     def band(self, text: str) -> None:
@@ -179,15 +185,17 @@ class _Table:
 
     def row(self, cells: Sequence[Iterable[list[Run]]], *, header: bool = False, merge_up: bool = False) -> None:
         """One row; `merge_up` joins its first cell with the one above."""
-        row = self._new_row(header)
+        length = max((sum(len(text) for runs in cell for text, _ in runs) for cell in cells), default=0)
+        row = self._new_row(header, split=length > LONG)
         for index, (content, width) in enumerate(zip(cells, self.widths, strict=True)):
             merge = None if header or index else ("continue" if merge_up else "restart")
             row.append(self._cell(content if merge != "continue" else [[]], width, merge=merge, shade="D9E2F0" if header else None))
 
-    def _new_row(self, header: bool = False):
+    def _new_row(self, header: bool = False, split: bool = False):
         row = OxmlElement("w:tr")
         properties = OxmlElement("w:trPr")
-        properties.append(OxmlElement("w:cantSplit"))
+        if not split:
+            properties.append(OxmlElement("w:cantSplit"))
         if header:
             properties.append(OxmlElement("w:tblHeader"))
         row.append(properties)
@@ -226,7 +234,7 @@ def _element(tag: str, *, child=None, **attributes: str):
 
 def _run(text: str, *, bold: bool = False, small: bool = False, colour: str | None = None, underline: bool = False):
     run, properties = OxmlElement("w:r"), OxmlElement("w:rPr")
-    properties.append(_element("w:rFonts", ascii=FONT, hAnsi=FONT, eastAsia=FONT))
+    properties.append(_element("w:rFonts", ascii=LATIN, hAnsi=LATIN, eastAsia=FONT))
     if bold:
         properties.append(OxmlElement("w:b"))
     if colour or small:

@@ -111,10 +111,17 @@ def _sheet(sheet, columns, rows: Sequence[ReportRow]) -> None:
         for column, (name, get) in enumerate(columns, 1):
             fill = PatternFill("solid", fgColor=FILLS[row.label]) if name == "覆盖结论" else None
             _put(sheet, line, column, get(row), border=True, wrap=True, fill=fill)
+        sheet.row_dimensions[line].height = _height([(WIDTHS.get(name, 12), str(get(row))) for name, get in columns if name not in (ID, SEEN)])
     sheet.freeze_panes = "F2" if "条款" in names else "C2"
     sheet.auto_filter.ref = f"A1:{get_column_letter(len(names))}{len(rows) + 1}"
     sheet.print_title_rows = "1:1"
     _print_setup(sheet)
+
+
+def _height(cells: Sequence[tuple[int, str]]) -> float:
+    """Points a row needs so that wrapped Chinese text shows whole; a line of width w holds about w / 2.1 characters."""
+    lines = max(sum(max(1, -(-len(part) * 21 // (width * 10))) for part in text.split("\n")) for width, text in cells)
+    return float(min(400, 14 * lines + 4))
 
 
 def _print_setup(sheet) -> None:
