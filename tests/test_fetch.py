@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kb.catalog import Catalog, CatalogEntry
+from kb.catalog import Catalog, CatalogEntry, load_catalog
+from kb.digests import outline
 from kb.errors import FetchError, UsageError
 from kb.fetch import fetch, fetch_from_packages, read_provenance, select, stem_of, suffix_of, target_path
 from kb.gate import effective_date, objections, trim
@@ -59,6 +60,7 @@ class Site:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *args: None  # a client that hangs up is what some tests do
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
@@ -696,3 +698,42 @@ def test_the_command_prints_a_summary_that_adds_up_and_fails_on_a_failure(tmp_pa
     told = json.loads(run.stdout)
     assert run.exit_code == 1 and told["failed"] == 1 == len(told["documents"])
     assert "not a public address" in told["findings"][0]["what"]
+
+
+# --- saved official pages ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("original", "entry_id"),
+    [
+        ("公共数据资源登记管理暂行办法.html", "public-data-registration-2025"),
+        ("《公共数据资源登记管理暂行办法》.pdf.pdf", "public-data-registration-2025"),
+        ("公共数据资源授权运营实施规范（试行）.html", "public-data-operation-2025"),
+        ("关于完善数据流通安全治理_更好促进数据要素市场化价值化的实施方案.pdf", "data-flow-security-2025"),
+        (
+            "国家发展改革委_国家数据局关于建立公共数据资源授权运营价格形成机制的通知-html-20251205.html",
+            "public-data-price-2025",
+        ),
+        ("数据领域常用名词解释（第二批）-html-20251205.html", "data-terms-2-2025"),
+        (
+            "关于向社会公开征求《可信数据空间发展行动计划（2024—2028年）》意见的公告.docx",
+            "trusted-data-space-draft-2024",
+        ),
+    ],
+)
+def test_saved_official_files_give_every_article_of_the_reference_text(
+    site, client, tmp_path, root, shared_corpus, original, entry_id
+):
+    catalog, _ = load_catalog(root / "corpus" / "catalog.yaml")
+    entry = replace(catalog.get(entry_id), official_url=f"{site.url}/page")
+    digest = tmp_path / entry.file
+    digest.parent.mkdir(parents=True)
+    digest.write_bytes((root / "corpus" / entry.file).read_bytes())
+    body = (shared_corpus / "originals" / original).read_bytes()
+    kind = "text/html" if original.endswith(".html") else "application/octet-stream"
+    site.routes["/page"] = answer(body, content_type=kind)
+    summary = fetch([entry], tmp_path, client)
+    assert states(summary) == ["taken"], summary.findings
+    found = {unit.key for unit in outline(target_path(tmp_path, entry).read_text(encoding="utf-8")).units}
+    expected = {unit.key for unit in outline((shared_corpus / entry.file).read_text(encoding="utf-8")).units}
+    assert expected - found - {("前言",), ("附",)} == set()
