@@ -56,11 +56,14 @@ def clean_pages(text: str, pages: Sequence[Page] = ()) -> Cleaned:
     starts = sorted({page.start for page in pages if 0 <= page.start <= len(text)}) if pages else []
     marked = PAGE.join(marked[a:b] for a, b in zip([0, *starts], [*starts, len(text)], strict=True))
     removed: dict[str, int] = {}
+    ink = _visible(marked)
     for name, step in STEPS.items():
         after = step(marked)
-        if after is not marked and (lost := _visible(marked) - _visible(after)):
-            removed[name] = lost
-        marked = after
+        if after is not marked:
+            left = _visible(after)
+            if left != ink:
+                removed[name] = ink - left
+            marked, ink = after, left
     pieces = marked.split(PAGE)
     text = "".join(pieces)
     if len(pieces) != len(starts) + 1 or len(starts) != len(pages):
@@ -84,6 +87,7 @@ _NEWLINES = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x1d-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufff9-\ufffb\ud800-\udfff]+")
 _SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
 _RADICAL = re.compile("[\u2e80-\u2fdf]")
+_EDGE_SIGNS = tuple(sign for space in " \t　" for sign in (f"\n{space}", f"{space}\n", f"{PAGE}{space}", f"{space}{PAGE}"))
 _EDGES = re.compile(r"^[^\S\n\x1c]+|[^\S\n\x1c]+$", re.M)
 
 
@@ -117,15 +121,17 @@ def spaces(text: str) -> str:
     """One kind of narrow space; nothing but text at both ends of a line. The full-width space inside a line stays."""
     if _SPACES.search(text):
         text = _SPACES.sub(" ", text)
-    return _EDGES.sub("", text)
+    if any(edge in text for edge in _EDGE_SIGNS) or text[:1].isspace() or text[-1:].isspace():
+        text = _EDGES.sub("", text)
+    return text
 
 
 # --- spacing -------------------------------------------------------------------------------------------------------------
 
 
 _SPACED = re.compile(rf"(?<![^\s#《（(])(?:[{_HAN}《》（）“”][ 　]{{1,2}}){{3,}}[{_HAN}《》（）“”](?=[\s（）()《》〔〕]|$)")
-_SPACED_NAME = re.compile(rf"^(#*\s?第{NUMERAL}{{1,5}}[编章节]|目|附|附件)([ 　]+)((?:[{_HAN}][ 　]{{1,4}}){{1,3}}[{_HAN}])$", re.M)
-_SPACED_HEAD = re.compile(rf"^(#*\s?)第[ 　]({NUMERAL}(?:[ 　]?{NUMERAL})*)[ 　]([编章节条])(?=[ 　\n]|$)", re.M)
+_SPACED_NAME = re.compile(rf"^(#*\s?第{NUMERAL}{{1,5}}[编章节])([ 　]*)((?:[{_HAN}][ 　]{{1,4}}){{1,3}}[{_HAN}])$", re.M)
+_SPACED_HEAD = re.compile(rf"^(#*\s?)第(?=\S*[ 　])[ 　]?({NUMERAL}(?:[ 　]?{NUMERAL})*)[ 　]?([编章节条])(?=[ 　\n]|$)", re.M)
 _GLUED_HEAD = re.compile(rf"^(第{NUMERAL}{{1,5}}[编章节])(?=[{_HAN}])")
 _GLUED_LINE = re.compile(rf"^(#*\s?第{NUMERAL}{{1,5}}[编章节])(?![程规的和所与至到、中条节假])([{_HAN}、]{{2,20}})$", re.M)
 _MANY_SPACES = re.compile(r"^(?:[^\s，。；：、,;]{1,4} ){4,}[^\s，。；：、,;]{1,4}$", re.M)
@@ -144,8 +150,26 @@ def letter_spacing(text: str) -> str:
 
 
 def _joined_name(match: re.Match[str]) -> str:
-    name = re.sub(r"[ 　]", "", match[3])
-    return f"{match[1]} {name}" if "第" in match[1] else match[0]
+    return f"{match[1]} {re.sub(r'[ 　]', '', match[3])}"
+
+
+_GAP = re.compile(rf"(?<=[{_HAN}，。；、：,]) (?=[{_HAN}])")
+_FIRST_GAP = re.compile(rf"^[#\s]*(?:第{NUMERAL}{{1,6}}[编章节条](?:之{NUMERAL}+)?|{NUMERAL}{{1,3}}、|[（(]{NUMERAL}{{1,3}}[）)]) ")
+_SENTENCE = re.compile(r"[，。；、,;]")
+
+
+def prose_gaps(text: str) -> str:
+    """In a text full of gaps between characters (justified type), lines of prose lose them; headings and name lists keep theirs."""
+    gaps = len(_GAP.findall(text))
+    if gaps < 20 or gaps < 0.005 * len(text):
+        return text
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        if " " in line and "|" not in line and len(line) > 12 and _SENTENCE.search(line):
+            mark = _FIRST_GAP.match(line)
+            start = mark.end() if mark else 0
+            lines[i] = line[:start] + _GAP.sub("", line[start:])
+    return "\n".join(lines)
 
 
 def _joined_groups(match: re.Match[str]) -> str:
@@ -155,30 +179,50 @@ def _joined_groups(match: re.Match[str]) -> str:
     return joined if any(anchor in joined and anchor not in line for anchor in _ANCHORS) else line
 
 
-_DIGIT_UNIT = re.compile(r"(?<=\d)[ ](?=[年月日号个家项条元万亿倍岁天时人名件次届％%])")
-_UNIT_DIGIT = re.compile(r"(?<=[〔〕第年月至到自于在约过])[ ](?=\d)")
+_NUMBER_GAP = re.compile(r" (?:(?<=\d )(?=[年月日号个家项条元万亿倍岁天时人名件次届％%])|(?<=[〔〕第年月至到自于在约过] )(?=\d))")
 
 
 def number_spacing(text: str) -> str:
     """2025 年 3 月 1 日, 20 个工作日 and 〔2025〕 50 号 lose the spaces typesetting put around their digits."""
-    if " " not in text:
-        return text
-    return _UNIT_DIGIT.sub("", _DIGIT_UNIT.sub("", text))
+    return _NUMBER_GAP.sub("", text) if " " in text else text
 
 
+_PLAIN_MARKS = ((",", "，"), (";", "；"), (":", "："), (".", "。"))
+_QUOTED = re.compile(r"«\s*([^«»\n]{2,80}?)\s*»")
+
+
+def punctuation(text: str) -> str:
+    """Fonts that show , . ; : as Chinese marks: where a text has hardly any 。 or ，, those after a Chinese character become them.
+
+    A title in « » becomes 《 》.
+    """
+    if "«" in text:
+        text = _QUOTED.sub(r"《\1》", text)
+    for plain, chinese in _PLAIN_MARKS:
+        if plain not in text:
+            continue
+        pattern = re.compile(rf"(?<=[{_HAN}）)》”０-９]){re.escape(plain)}(?=\s*(?:[{_HAN}《（(“①-⑳]|$))" if plain != "." else rf"(?<=[{_HAN}）)》”]){re.escape(plain)}(?=\s*(?:[{_HAN}《（(“]|$))", re.M)
+        count = len(pattern.findall(text))
+        if count > 10 and count > 4 * text.count(chinese):
+            text = pattern.sub(chinese, text)
+    return text
+
+
+# (sign that must occur, pattern, replacement); the sign keeps most texts from being searched at all
 _FRAMES = (
-    (re.compile(r"^[（(][-－—–_][)）](?=\S)", re.M), "（一）"),
-    (re.compile(r"(?<=第)[-－—–](?=[编章节条款项])"), "一"),
-    (re.compile(rf"(?<=第)({NUMERAL}*)干({NUMERAL}*)(?=条)"), r"\1千\2"),
-    (re.compile(r"(?<=[年月])l(?=[\d月日])|(?<=\d)l(?=[月日])"), "1"),
-    (re.compile(r"(?<=[12])[Oo](?=[\dOo]{2}年)|(?<=[12]\d)[Oo](?=[\dOo]年)|(?<=[12]\d\d)[Oo](?=年)"), "0"),
+    (")|）", re.compile(r"^[（(][-－—–_][)）](?=\S)", re.M), "（一）"),
+    ("第-|第－|第—|第–", re.compile(r"第[-－—–](?=[编章节条款项])"), "第一"),
+    ("干", re.compile(rf"第({NUMERAL}{{0,2}})干({NUMERAL}{{0,6}})条"), r"第\1千\2条"),
+    ("l", re.compile(r"(?<=[年月])l(?=[\d月日])|(?<=\d)l(?=[月日])"), "1"),
+    ("O|o", re.compile(r"(?<=[12])[Oo](?=[\dOo]{2}年)|(?<=[12]\d)[Oo](?=[\dOo]年)|(?<=[12]\d\d)[Oo](?=年)"), "0"),
 )
 
 
 def scan_errors(text: str) -> str:
     """Misread characters in frames that leave no doubt: （-） for （一）, 2O25年, 月l日. Everything else stays as read."""
-    for pattern, right in _FRAMES:
-        text = pattern.sub(right, text)
+    for signs, pattern, right in _FRAMES:
+        if any(sign in text for sign in signs.split("|")):
+            text = pattern.sub(right, text)
     return text
 
 
@@ -199,9 +243,6 @@ def chrome_pattern(place: str) -> re.Pattern[str]:
 
 _LONGEST_CHROME = 200
 _STRUCTURE = re.compile(rf"[#\s]*(?:第{NUMERAL}{{1,6}}[编章节条]|[一二三四五六七八九十]{{1,3}}、|[（(]{NUMERAL}{{1,3}}[）)]|\d{{1,2}}[.．、])")
-_CHROME_SIGNS = re.compile(
-    r"[\d/页⻚打关收纠分返首上下无长繁登注放默刷←<扫浏访点阅责编校审监版京备网主承技联您当现你P本#轻视我语智政相二C©发公更时日来作信A-Za-z]"
-)
 
 
 def page_frame(text: str) -> str:
@@ -214,8 +255,6 @@ def page_frame(text: str) -> str:
     for i, line in enumerate(lines):
         core = line.strip()
         if not core or len(core) > _LONGEST_CHROME or (core[-1] in "。；，、" and core[0] != "本"):
-            continue
-        if _CHROME_SIGNS.search(core[:12]) is None and "版权" not in core and "ICP" not in core:
             continue
         if anywhere(core) or ((i < first or i > last) and edges(core)):
             drop.add(i)
@@ -296,6 +335,9 @@ def soft_breaks(text: str) -> str:
     Nothing happens in a text whose lines are paragraphs. A join never inserts a space between Chinese characters.
     """
     lines = text.split("\n")
+    used = sorted(filter(None, map(len, lines)))
+    if not used or used[int(len(used) * 0.9)] > _MAX_WRAP:
+        return text
     widths = [cell_width(line) for line in lines]
     full = wrapcell_width(lines, widths)
     if not full:
@@ -350,13 +392,9 @@ def glue(before: str, core: str, marks: str = "") -> str:
     return f"{before}{' ' if latin else ''}{marks}{core}"
 
 
-_WIDE = re.compile(r"[\u2e80-\uffef]")
-
-
 def cell_width(line: str) -> int:
     """Width of a line in half-width cells: two for a Chinese character, one for a Latin letter."""
-    core = line.strip()
-    return 2 * len(core) if len(core) > 200 else len(core) + len(_WIDE.findall(core))
+    return len(line.strip().encode("gb18030", "replace"))
 
 
 def blank_lines(text: str) -> str:
@@ -375,8 +413,10 @@ STEPS: dict[str, Callable[[str], str]] = {
     "spaces": spaces,
     "letter_spacing": letter_spacing,
     "number_spacing": number_spacing,
+    "punctuation": punctuation,
     "scan_errors": scan_errors,
     "page_frame": page_frame,
     "soft_breaks": soft_breaks,
+    "prose_gaps": prose_gaps,
     "blank_lines": blank_lines,
 }

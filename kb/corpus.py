@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb.catalog import CATALOG_NAME, EMPTY, Catalog, CatalogEntry, load_catalog, texts_of_record
-from kb.clean import clean_text
+from kb.clean import clean_pages
 from kb.errors import CatalogError, KbError
 from kb.metadata import extract_metadata, merge_meta, version_start
-from kb.models import LEVELS, Document, DocumentMeta, Finding, SourceText
+from kb.models import LEVELS, Document, DocumentMeta, Finding, Page, SourceText
 from kb.parse import parse
+from kb.quality import assess
 from kb.read import read_file
 
 FULLTEXT = "fulltext"
@@ -148,34 +149,36 @@ def entry_for(file: SourceFile, meta: DocumentMeta, catalog: Catalog) -> Catalog
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A cleaned text with the facts it states itself."""
+    """A cleaned text with its page map and the facts it states itself."""
 
     text: str
     meta: DocumentMeta
     findings: tuple[Finding, ...]
+    pages: tuple[Page, ...] = ()
 
 
 def describe(source: SourceText, file: SourceFile) -> Described:
     """Clean a source text and read its facts."""
-    text = clean_text(source.text)
-    meta, findings = extract_metadata(text, path_level=file.level, front=source.front, file_name=file.path.stem)
-    return Described(text, meta, tuple(findings))
+    cleaned = clean_pages(source.text, source.pages)
+    meta, findings = extract_metadata(cleaned.text, path_level=file.level, front=source.front, file_name=file.path.stem)
+    return Described(cleaned.text, meta, tuple(findings), cleaned.pages)
 
 
 def to_document(
     source: SourceText, file: SourceFile, catalog: Catalog = EMPTY, described: Described | None = None
 ) -> Document:
-    """Clean, describe and parse one source text; its findings come along."""
+    """Clean, describe, parse and assess one source text; its findings come along."""
     told = described or describe(source, file)
     entry = entry_for(file, told.meta, catalog)
     document = parse(
         told.text, merge_meta(told.meta, entry), doc_id=entry.id if entry else file.stem_id, version=source.sha256[:8],
-        pages=source.pages, source_path=file.name, sha256=source.sha256,
+        pages=told.pages, source_path=file.name, sha256=source.sha256,
     )
-    findings = (*source.findings, *document.findings, *told.findings)
+    quality, doubts = assess(document, source)
+    findings = (*source.findings, *document.findings, *told.findings, *doubts)
     if not document.provisions:
         findings += (Finding("warning", file.name, "no article or outline point was recognised", "Check the text."),)
-    return replace(document, findings=findings)
+    return replace(document, quality=quality, findings=findings)
 
 
 def _choose(documents: list[Document], catalog: Catalog) -> tuple[list[Document], list[Document], list[Finding]]:
