@@ -10,11 +10,12 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 import numpy as np
 from rapidfuzz.distance import LCSseq
 
-from kb.elements import clauses, load_data, pattern_of
+from kb.elements import clauses, load_data, pattern_of, phrases
 from kb.models import Amount, Requirement
 from kb.scope import LocalRule, Scope, canonical, content_bigrams, content_words, coverage, weight
 
@@ -23,7 +24,11 @@ CANDIDATES = 14
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A requirement prepared for comparison; `title` is that of its document, `vector` its unit vector or None."""
+    """A requirement prepared for comparison; `title` is that of its document.
+
+    `vector` is its unit vector, `phrase_vectors` the rows of its phrases, both None without an encoder; `core` are the words
+    of what must be done, without the actor and without words every rule has.
+    """
 
     requirement: Requirement
     title: str
@@ -33,7 +38,10 @@ class Duty:
     grams: frozenset[str]
     clause_words: tuple[frozenset[str], ...]
     clause_texts: tuple[str, ...]
+    core: frozenset[str]
+    phrase_weights: tuple[float, ...]
     vector: np.ndarray | None = None
+    phrase_vectors: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +53,28 @@ class Candidate:
     features: dict[str, float]
 
 
-def prepare(requirement: Requirement, title: str, vector: np.ndarray | None = None) -> Duty:
-    """Everything about a duty that does not depend on the scope."""
+def duty_phrases(requirement: Requirement) -> list[str]:
+    """The phrases of a duty that are embedded one by one; never empty."""
+    return phrases(requirement.text) or [requirement.text]
+
+
+_COMMON = frozenset("管理 工作 有关 规定 相关 依法 进行 开展 本法 按照 应当 要求 有关规定 国家 国家数据局 国务院 本规范 以及 或者 以下 各级 部门".split())
+
+
+def prepare(
+    requirement: Requirement, title: str, vector: np.ndarray | None = None, phrase_vectors: np.ndarray | None = None
+) -> Duty:
+    """Everything about a duty that does not depend on the scope; the vectors belong to full_text and duty_phrases."""
     body = re.sub(r"^[\s　]*(?:[（(][零〇一二三四五六七八九十百]+[)）]|\d{1,2}[.．、])\s*", "", requirement.text)
     text = canonical(body)
     parts = [c for c in clauses(text) if len(c) >= 3]
     return Duty(
         requirement=requirement, title=title, text=text, words=content_words(body),
         action_words=content_words(requirement.action or body), grams=grams(text, 4),
-        clause_words=tuple(content_words(c) for c in parts), clause_texts=tuple(parts), vector=vector,
+        clause_words=tuple(content_words(c) for c in parts), clause_texts=tuple(parts),
+        core=content_words(body.replace(requirement.actor, "") if requirement.actor else body) - _COMMON,
+        phrase_weights=tuple(0.1 + sum(weight(w) for w in content_words(p)) for p in duty_phrases(requirement)),
+        vector=vector, phrase_vectors=phrase_vectors,
     )
 
 
@@ -79,6 +100,7 @@ def candidates(duty: Duty, scope: Scope, limit: int = CANDIDATES) -> list[Candid
     rank_lex = {a: i for i, a in enumerate(order_lex)}
     rank_dense = {a: i for i, a in enumerate(order_dense)}
     rank_cover = {a: i for i, a in enumerate(order_cover)}
+    by_phrase = phrase_features(duty, scope)
     out = []
     top = {"lex": max(best_lex.values()), "dense": max(best_dense.values()), "cov": max(cover.values())}
     for article in pool:
@@ -89,9 +111,29 @@ def candidates(duty: Duty, scope: Scope, limit: int = CANDIDATES) -> list[Candid
         features["lex_gap"] = float(best_lex[article] - top["lex"])
         features["dense_gap"] = float(best_dense[article] - top["dense"])
         features["cov_gap"] = cover[article] - top["cov"]
+        features |= {name: float(values[article]) for name, values in by_phrase.items()}
         features["rr"] = sum(1.0 / (3 + r[article]) for r in (rank_lex, rank_dense, rank_cover))
         out.append(Candidate(article, rule, features))
     return out
+
+
+def phrase_features(duty: Duty, scope: Scope) -> dict[str, np.ndarray]:
+    """For each article: how well every phrase of the duty finds a phrase of the article.
+
+    Similarities are taken relative to what the phrase finds elsewhere in the scope (mean of ranks 6 to 30), because all
+    sentences of this field lie close together.
+    """
+    if duty.phrase_vectors is None or scope.phrase_vectors is None or scope.phrase_starts is None:
+        return {}
+    sims = duty.phrase_vectors @ scope.phrase_vectors.T
+    others = np.sort(sims, axis=1)[:, -30:-5]
+    level = others.mean(axis=1, keepdims=True) if others.shape[1] else sims.mean(axis=1, keepdims=True)
+    best = np.maximum.reduceat(sims, scope.phrase_starts, axis=1)
+    shares = np.array(duty.phrase_weights) / sum(duty.phrase_weights)
+    return {
+        "phrase_mean": shares @ (best - level), "phrase_min": (best - level).min(axis=0),
+        "phrase_raw": shares @ best, "phrase_raw_min": best.min(axis=0),
+    }
 
 
 def _by_article(scope: Scope, scores: np.ndarray) -> dict[int, float]:
@@ -147,13 +189,63 @@ def pair_features(duty: Duty, scope: Scope, article: int, rule_at: int, lexical:
         "actor_sim": actor_similarity(national.actor, local.actor),
         "actor_tier": float(_tier_group(national.tier) == _tier_group(local.tier)),
         "term_match": term_match(national.text, local.text),
+        "private_public": float(_tier_group(national.tier) == "private" and _tier_group(local.tier) == "local"),
+        "public_private": float(_tier_group(national.tier) in ("local", "organ") and _tier_group(local.tier) == "private"),
+        "topics": _jaccard(national.topics, local.topics),
+        "gram3": _share(grams(duty.text, 3), grams(rule.text, 3)),
+        "gram3_art": _share(grams(duty.text, 3), grams(place.text, 3)),
+        "gram6": _share(grams(duty.text, 6), grams(place.text, 6)),
+        "liab_refers": float(national.kind == "liability" and handles_breach_by_reference(rule.text)),
+        "liab_general": float(national.kind == "liability" and handles_breach_by_reference(rule.text) and not _CITES.search(rule.text)),
         "num_equal": number_match(national.amounts, local.amounts)[0],
         "num_other": number_match(national.amounts, local.amounts)[1],
     }
+    f |= lost_features(duty, rule, place.words, place.text)
+    f["refers"] = float(refers_to_national(place.text))
+    f["refers_cov"] = f["refers"] * coverage(duty.words, place.words, place.text)
     shares = [coverage(w, place.words, place.text) for w in duty.clause_words] or [f["cov_rule"]]
     f["clause_min"], f["clause_mean"] = min(shares), sum(shares) / len(shares)
     f["clause_low"] = sum(s < 0.45 for s in shares) / len(shares)
     return f
+
+
+_RESTRICTS = re.compile(r"但|不得超过|除外|除[^，。；]{1,30}外|且|仅|只|经[^，。；]{0,12}(?:批准|同意|审核)|未经|符合[^，。；]{0,20}条件|市|省|本条例|有条件")
+
+
+def lost_features(duty: Duty, rule: LocalRule, place_words: frozenset[str], place_text: str) -> dict[str, float]:
+    """What a word-for-word comparison with the best rule loses and adds: heaviest lost words, lost actor, added restrictions."""
+    unknown = weight("\x00")
+    lost_rule = sorted((weight(w) for w in duty.words if w not in rule.words and w not in rule.text), reverse=True)
+    core = {w: weight(w) for w in duty.core}
+    total = sum(core.values()) or 1.0
+    lost_core_rule = {w: x for w, x in core.items() if w not in rule.words and w not in rule.text}
+    lost_core = {w: x for w, x in lost_core_rule.items() if w not in place_words and w not in place_text}
+    lost_place = sorted((weight(w) for w in duty.words if w not in place_words and w not in place_text), reverse=True)
+    actor = content_words(duty.requirement.actor)
+    added = _inserted(duty.text, rule.text)
+    return {
+        "lost_rule1": (lost_rule[0] if lost_rule else 0.0) / unknown,
+        "lost_rule": min(8.0, sum(lost_rule) / unknown),
+        "lost_place1": (lost_place[0] if lost_place else 0.0) / unknown,
+        "lost_place": min(8.0, sum(lost_place) / unknown),
+        "core_rule": 1 - sum(lost_core_rule.values()) / total,
+        "core_place": 1 - sum(lost_core.values()) / total,
+        "core_lost1": max(lost_core.values(), default=0.0) / unknown,
+        "core_lost": min(6.0, sum(lost_core.values()) / unknown),
+        "core_lost_rule": min(6.0, sum(lost_core_rule.values()) / unknown),
+        "lost_actor": 1.0 - coverage(actor, place_words, place_text) if actor else 0.5,
+        "added": min(3.0, len(added) / max(10, len(duty.text))),
+        "added_limits": float(bool(_RESTRICTS.search(added))),
+        "added_but": float(bool(re.search("但|除外|不得超过|且", added)) and not re.search("但|除外|不得超过|且", duty.text)),
+    }
+
+
+def _inserted(national: str, local: str) -> str:
+    """Text that the local rule puts between or in place of matched runs of four characters or more, joined by |."""
+    blocks = [b for b in SequenceMatcher(None, national, local, autojunk=False).get_matching_blocks() if b.size >= 4]
+    if not blocks:
+        return ""
+    return "|".join(local[a.b + a.size : b.b] for a, b in zip(blocks, blocks[1:], strict=False))
 
 
 def _share(wanted: frozenset[str], held: frozenset[str]) -> float:
@@ -171,6 +263,18 @@ def actor_similarity(a: str, b: str) -> float:
         return 0.3
     x, y = content_bigrams(a), content_bigrams(b)
     return 2 * len(x & y) / (len(x) + len(y)) if x and y else 0.3
+
+
+_CITES = re.compile(r"第[零〇一二三四五六七八九十百]+条")
+
+
+def handles_breach_by_reference(text: str) -> bool:
+    """True for 违反本条例规定…依照有关法律、法规处罚 / 法律、法规已有处罚规定的，从其规定 / 依法予以处罚."""
+    return bool(re.search(r"违反|未履行|不履行|行为", text) and re.search(r"从其规定|依照[^，。；]{2,30}(?:法律|法规|规定)[^，。；]{0,12}(?:处罚|处理|追究)?|依法(?:予以|给予|进行)?(?:处罚|处理|查处)", text))
+
+
+def _jaccard(a: Sequence[str], b: Sequence[str]) -> float:
+    return len(set(a) & set(b)) / len(set(a) | set(b)) if a or b else 0.0
 
 
 _TIER_GROUPS = {
@@ -198,7 +302,9 @@ def term_match(a: str, b: str) -> float:
     x, y = defined_term(a), defined_term(b)
     if not x or not y:
         return 0.0
-    return 1.0 if x == y else 0.5 if x.endswith(y) or y.endswith(x) else 0.0
+    if x == y:
+        return 1.0
+    return 0.7 if x.startswith(y) or y.startswith(x) else 0.5 if x.endswith(y) or y.endswith(x) else 0.0
 
 
 def number_match(a: Sequence[Amount], b: Sequence[Amount]) -> tuple[float, float]:

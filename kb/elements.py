@@ -215,6 +215,17 @@ def clauses(text: str) -> list[str]:
     return [c for c in re.split(r"[，,；;。：:！？\n]", _ITEM_MARK.sub("", text)) if c.strip()]
 
 
+def phrases(text: str, least: int = 7) -> list[str]:
+    """Clauses joined so that none is shorter than `least` characters: the units whose meaning is compared one by one."""
+    out: list[str] = []
+    for clause in clauses(text):
+        if out and min(len(clause), len(out[-1])) < least:
+            out[-1] += "，" + clause
+        else:
+            out.append(clause)
+    return out
+
+
 _MODAL_HEAD = re.compile(r"应当|应(?![用急答收激届])|必须|不得|可以|可(?=根据|依|按|参|通|共|由|向|自|在|采|申|结|对|将|以|与)|方可|有权|须(?!知)|负责(?!人)|主管(?!部门|机构|人员|机关|单位)|(?<![重主必需首次摘纪扼概不])要(?![求素件点闻])")
 _AGENT = re.compile(r"(?:^|，|；)?由([^，。；由]{2,50}?)(?:另行|统一|组织|会同[^，。；]{2,20}|依法|共同|按照[^，。；]{2,20}|指定[^，。；]{2,16}|商[^，。；]{2,20})*(?:制定|规定|负责|公布|组织|办理|确定|解释|批准|发布|承担)")
 _DOER = re.compile(r"^(?:开展|提供|从事|利用|处理|收集|使用|公开|设立|申请|销售|生产|制作|传播|举办|采购|应用|运用|建设|组织开展|新建|任何组织、个人)(?!的|者)[^，。；]{2,40}?(?:，(?:应当|应|必须|不得|须)|应当|不得|(?<![相响供适反对])应(?![用急]))")

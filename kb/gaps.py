@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kb.align import (
-    Candidate, Duty, candidates, difference_features, distinct_clashes, number_match, prepare, refers_to_national,
+    Candidate, Duty, candidates, difference_features, distinct_clashes, duty_phrases, number_match, prepare, refers_to_national,
 )
+from kb.edits import Edit, frame_edits
 from kb.judge_model import JudgeModel, default_model
 from kb.models import Assessment, Document, Evidence, Provision, Requirement
 from kb.requirements import extract, is_policy
-from kb.scope import Encode, LocalRule, Scope, canonical, content_words, coverage
+from kb.scope import Encode, LocalRule, Scope, canonical, content_words, coverage, weight
 
 THRESHOLD = 0.4
 EVIDENCE = 5
@@ -38,14 +39,36 @@ class National:
     document: Document
     duties: tuple[Requirement, ...]
     vectors: np.ndarray | None
-    duty_words: tuple[frozenset[str], ...] = ()
+    phrase_vectors: tuple[np.ndarray, ...] = ()
+    title_words: frozenset[str] = frozenset()
+    postings: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def echo(self, rule_words: frozenset[str]) -> np.ndarray:
+        """Share of the weight of `rule_words` that each duty of this document has, in duty order."""
+        out = np.zeros(len(self.duties), dtype=np.float32)
+        total = 0.0
+        for word in rule_words:
+            w = weight(word)
+            total += w
+            if word in self.postings:
+                out[self.postings[word]] += w
+        return out / total if total else out
 
 
 def build_national(document: Document, encode: Encode | None = None) -> National:
     """Duties of a national document with their vectors (one call of `encode`)."""
     duties = tuple(extract(document)[0])
     vectors = encode([d.full_text for d in duties]) if encode and duties else None
-    return National(document, duties, vectors, tuple(content_words(d.text) for d in duties))
+    parts = [duty_phrases(d) for d in duties]
+    rows = encode([phrase for part in parts for phrase in part]) if encode and duties else None
+    edges = np.cumsum([0, *map(len, parts)])
+    phrase_vectors = () if rows is None else tuple(rows[a:b] for a, b in zip(edges, edges[1:], strict=False))
+    held: dict[str, list[int]] = {}
+    for number, duty in enumerate(duties):
+        for word in content_words(duty.text):
+            held.setdefault(word, []).append(number)
+    postings = {word: np.array(numbers) for word, numbers in held.items()}
+    return National(document, duties, vectors, phrase_vectors, content_words(document.meta.title), postings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,27 +134,69 @@ def build_case(duty: Duty, national: National, scope: Scope, model: JudgeModel |
         shares = (model or default_model()).rank.predict([c.features for c in found])[:, 1] if found else np.zeros(0)
     else:
         shares = rank(found)
-    order = sorted(range(len(found)), key=lambda i: (-shares[i], found[i].article))
-    ranked = tuple(found[i] for i in order)
-    ordered = tuple(float(shares[i]) for i in order)
+    ranked, ordered = order_candidates(found, shares, carried_out(duty.requirement, national, scope))
     return Case(duty, ranked, ordered, case_features(duty, national, scope, ranked, ordered))
 
 
+def order_candidates(
+    found: Sequence[Candidate], shares: Sequence[float], first: int | None = None
+) -> tuple[tuple[Candidate, ...], tuple[float, ...]]:
+    """Best first; the article `first`, where given and found, leads."""
+    order = sorted(range(len(found)), key=lambda i: (found[i].article != first, -shares[i], found[i].article))
+    return tuple(found[i] for i in order), tuple(float(shares[i]) for i in order)
+
+
 def reverse_features(duty: Duty, national: National, scope: Scope, candidate: Candidate) -> dict[str, float]:
-    """Does the local rule look back at this duty, or at another one of the same national text?"""
-    rule = scope.rules[candidate.rule]
+    """Does the local rule look back at this duty, or at another one of the same national text; do the whole articles meet?"""
+    rule, place = scope.rules[candidate.rule], scope.articles[candidate.article]
     own = duty.requirement
-    others = [
-        i for i, d in enumerate(national.duties)
-        if not (d.provision_id == own.provision_id and d.start < own.end and own.start < d.end)
-    ]
-    mine = coverage(rule.words, duty.words)
-    theirs = max((coverage(rule.words, national.duty_words[i]) for i in others), default=0.0)
-    out = {"back_words": mine - theirs}
-    if national.vectors is not None and scope.vectors is not None and duty.vector is not None and others:
-        sims = national.vectors[others] @ scope.vectors[candidate.rule]
-        out["back_dense"] = float(duty.vector @ scope.vectors[candidate.rule] - sims.max())
+    article = provision_of(national, duty)
+    inside = np.array([d.provision_id == own.provision_id for d in national.duties], dtype=bool)
+    others = np.array([not (d.start < own.end and own.start < d.end) for d in national.duties], dtype=bool)
+    out = {
+        "art_cov": coverage(content_words(article.text), place.words, place.text),
+        "art_back": coverage(place.words, content_words(article.text)),
+        "back_words": 0.0, "back_dense": 0.0, "art_dense": 0.0,
+    }
+    if others.any():
+        out["back_words"] = coverage(rule.words, duty.words) - float(national.echo(rule.words)[others].max())
+    if national.vectors is not None and scope.vectors is not None and duty.vector is not None:
+        row = scope.vectors[candidate.rule]
+        if others.any():
+            out["back_dense"] = float(duty.vector @ row - (national.vectors[others] @ row).max())
+        if inside.any():
+            out["art_dense"] = float((national.vectors[inside] @ scope.vectors[list(place.rules)].T).max(axis=1).mean())
     return out
+
+
+def context_features(duty: Duty, national: National, scope: Scope, candidate: Candidate) -> dict[str, float]:
+    """Is the local rule about a subset: words of its conditions, of the sentence before it and of its title that the national text lacks."""
+    rule, place = scope.rules[candidate.rule], scope.articles[candidate.article]
+    known = duty.words | national.title_words | content_words(duty.requirement.full_text) | content_words(provision_of(national, duty).text)
+    conditions = content_words("，".join(rule.requirement.conditions))
+    earlier = [i for i in place.rules if i < candidate.rule and scope.rules[i].requirement.paragraph == rule.requirement.paragraph]
+    before = scope.rules[earlier[-1]].words if earlier else frozenset()
+    actor = content_words(rule.requirement.actor)
+    title = content_words(place.document.meta.title)
+    return {
+        "x_conditions": heaviest(conditions, known, 3),
+        "x_before": heaviest(before, known, 3),
+        "x_actor": heaviest(actor, known, 2),
+        "x_title": heaviest(title, known, 2),
+        "x_rule": heaviest(rule.words, known, 4),
+        "cov_national_article": coverage(content_words(provision_of(national, duty).text), place.words, place.text),
+    }
+
+
+def heaviest(words: frozenset[str], known: frozenset[str], n: int) -> float:
+    """Weight of the n heaviest words that are not known, as a share of the weight n unheard-of words would have."""
+    extra = sorted((weight(w) for w in words - known), reverse=True)[:n]
+    return sum(extra) / (n * weight("\x00"))
+
+
+def provision_of(national: National, duty: Duty) -> Provision:
+    """The national provision that holds the duty."""
+    return next(p for p in national.document.provisions if p.provision_id == duty.requirement.provision_id)
 
 
 _TIERS = ("province", "province_up", "local", "authority", "organ", "body", "private", "any")
@@ -158,12 +223,22 @@ def case_features(duty: Duty, national: National, scope: Scope, ranked: Sequence
     f |= difference_features(duty, rule, place.text)
     union = frozenset().union(*(scope.articles[c.article].words for c in ranked[:3]))
     f["cov_top3"] = coverage(duty.words, union)
-    for key in ("cov_art", "dense_best", "lcs", "gram4", "clause_min"):
-        f[f"max_{key}"] = max(c.features[key] for c in ranked)
-    local_title, national_title = content_words(place.document.meta.title), content_words(national.document.meta.title)
+    for key in ("cov_art", "dense_best", "lcs", "gram4", "clause_min", "phrase_mean", "phrase_min", "core_place", "term_match"):
+        f[f"max_{key}"] = max(c.features.get(key, 0.0) for c in ranked)
+    local_title, national_title = content_words(place.document.meta.title), national.title_words
+    f |= context_features(duty, national, scope, best)
     f["title_covered"] = coverage(local_title, national_title | duty.words)
     f["title_covers"] = coverage(national_title, local_title | frozenset(("管理", "条例", "中华", "中华人民共和国")))
     f["basis"] = float(canonical(national.document.meta.title) in canonical(place.document.text[:3000]))
+    f["definition_unmatched"] = float(own.kind == "definition" and max(c.features["term_match"] for c in ranked) == 0)
+    close = best.features["lcs"]
+    for sign in ("d_weaker", "d_approval", "d_cap", "d_exception", "d_numbers", "d_clash", "d_open"):
+        f[f"{sign}_close"] = f[sign] * close
+    f["added_but_close"] = best.features["added_but"] * close
+    f["added_close"] = best.features["added"] * close
+    f["lost_close"] = min(1.0, best.features["lost_rule"]) * close
+    f["liability_refers"] = max(c.features["liab_refers"] for c in ranked[:5])
+    f["liability_general"] = max(c.features["liab_general"] for c in ranked[:5])
     f["local_level"] = rule.requirement.modality_level / 5
     f["local_public"] = float(rule.requirement.tier in ("local", "authority", "province"))
     f["local_private"] = float(rule.requirement.tier == "private")
@@ -181,6 +256,8 @@ def probabilities(case: Case, national: National, scope: Scope, model: JudgeMode
     own = case.duty.requirement
     if outside_scope(own, scope):
         return {NOT_APPLICABLE: 0.97}
+    if carried_out(own, national, scope) is not None:
+        return {COVERED: 0.9}
     if not case.ranked:
         return {silent_label(own, national.document): 0.95}
     answered = float(model.answered.predict([case.features])[0][list(model.answered.classes).index("yes")])
@@ -188,7 +265,38 @@ def probabilities(case: Case, national: National, scope: Scope, model: JudgeMode
     out = {label: answered * float(p) for label, p in zip(model.label.classes, split, strict=True)}
     silent = silent_label(own, national.document)
     out[silent] = out.get(silent, 0.0) + 1 - answered
+    return with_edits(out, edits_of(case, scope))
+
+
+def edits_of(case: Case, scope: Scope) -> tuple[Edit, ...]:
+    """Edits of the best local rule against the duty, where both stand in one frame of words."""
+    if not case.ranked:
+        return ()
+    best = case.ranked[0]
+    return frame_edits(case.duty.requirement.text, scope.rules[best.rule].requirement.text, scope.articles[best.article].provision.text)
+
+
+def with_edits(shares: Mapping[str, float], edits: Sequence[Edit]) -> dict[str, float]:
+    """Step 2 before step 3: in one frame of words a changed number, strength or exception is no coverage, whatever the
+    similarity; something left out there moves 已覆盖 to 部分覆盖."""
+    out = dict(shares)
+    if any(e.clash for e in edits):
+        return {label: 0.15 * share for label, share in out.items()} | {CLASH: 0.85 + 0.15 * out.get(CLASH, 0.0)}
+    if edits:
+        moved = 0.9 * out.get(COVERED, 0.0)
+        out[COVERED], out[PARTIAL] = out.get(COVERED, 0.0) - moved, out.get(PARTIAL, 0.0) + moved
     return out
+
+
+def carried_out(duty: Requirement, national: National, scope: Scope) -> int | None:
+    """Article of a local text made under an optional power to issue rules (它以本文件为依据), or None."""
+    if duty.trigger != "optional_rules":
+        return None
+    title = canonical(re.sub(r"[（(][^（）()]*[)）]$", "", national.document.meta.title))
+    for number, place in enumerate(scope.articles):
+        if place.provision.number and place.provision.number[0] <= 1 and title in place.text:
+            return number
+    return None
 
 
 def choose(shares: Mapping[str, float], bias: Mapping[str, float]) -> str:
@@ -198,12 +306,17 @@ def choose(shares: Mapping[str, float], bias: Mapping[str, float]) -> str:
 
 
 def judge(
-    requirement: Requirement, national: National, scope: Scope, *, vector: np.ndarray | None = None,
+    requirement: Requirement, national: National, scope: Scope, *, encode: Encode | None = None,
     model: JudgeModel | None = None, threshold: float = THRESHOLD,
 ) -> Assessment:
-    """Judge one duty against one scope. Deterministic; `vector` is the duty's unit vector when the scope has vectors."""
-    model = model or default_model()
-    duty = prepare(requirement, national.document.meta.title, vector)
+    """Judge one duty against one scope; deterministic. `encode` gives the vectors where the scope has vectors."""
+    rows = encode([requirement.full_text, *duty_phrases(requirement)]) if encode else None
+    duty = prepare(requirement, national.document.meta.title, *((rows[0], rows[1:]) if rows is not None else ()))
+    return judge_duty(duty, national, scope, model or default_model(), threshold)
+
+
+def judge_duty(duty: Duty, national: National, scope: Scope, model: JudgeModel, threshold: float = THRESHOLD) -> Assessment:
+    """Judge a prepared duty."""
     case = build_case(duty, national, scope, model)
     shares = probabilities(case, national, scope, model)
     label = choose(shares, model.bias)
@@ -213,11 +326,12 @@ def judge(
 
 def judge_all(national: National, scope: Scope, *, model: JudgeModel | None = None, threshold: float = THRESHOLD) -> list[Assessment]:
     """Every duty of a national document against a scope, in reading order."""
-    rows = national.vectors if national.vectors is not None else [None] * len(national.duties)
-    return [
-        judge(duty, national, scope, vector=vector, model=model, threshold=threshold)
-        for duty, vector in zip(national.duties, rows, strict=True)
-    ]
+    model = model or default_model()
+    out = []
+    for number, duty in enumerate(national.duties):
+        known = () if national.vectors is None else (national.vectors[number], national.phrase_vectors[number])
+        out.append(judge_duty(prepare(duty, national.document.meta.title, *known), national, scope, model, threshold))
+    return out
 
 
 def _assessment(case: Case, national: National, scope: Scope, label: str, confidence: float, threshold: float) -> Assessment:
@@ -292,6 +406,7 @@ def missing_elements(case: Case, scope: Scope, limit: int = 4) -> tuple[str, ...
     gaps = [clause for share, clause in parts if share < 0.6]
     if not gaps and parts:
         gaps = [min(parts)[1]]
+    gaps = [e.words for e in edits_of(case, scope) if not e.clash] + gaps
     own = case.duty.requirement
     best = _best(case, scope)
     if best and own.amounts and number_match(own.amounts, best[0].requirement.amounts)[0] < 1:
@@ -305,7 +420,7 @@ def differing_elements(case: Case, scope: Scope) -> tuple[str, ...]:
     if not best:
         return ()
     rule, own = best[0].requirement, case.duty.requirement
-    out = []
+    out = [e.words for e in edits_of(case, scope) if e.clash]
     signs = difference_features(case.duty, best[0], best[1].text)
     if signs["d_weaker"] or signs["d_ban_for_may"] or signs["d_stronger"]:
         out.append(f"E3 强度：国家“{'、'.join(own.modality_words[:2]) or own.modality}”，本地“{'、'.join(rule.modality_words[:2]) or rule.modality}”")
@@ -322,7 +437,7 @@ def differing_elements(case: Case, scope: Scope) -> tuple[str, ...]:
         out.append("E4 条件：本地增加批准、同意一类的前置条件")
     if signs["d_exception_lost"]:
         out.append("E4 例外：国家文本的例外本地未写")
-    return tuple(out) or (f"表述不同：本地“{rule.text[:60]}”",)
+    return tuple(dict.fromkeys(out)) or (f"表述不同：本地“{rule.text[:60]}”",)
 
 
 def coverage_tag(case: Case, scope: Scope) -> str:

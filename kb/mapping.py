@@ -158,8 +158,9 @@ def judge_labels(library: Library, labels: Sequence[Label], progress: Progress |
         if key not in scopes:
             scopes[key] = build_scope([find_document(t, documents) for t in label.scope], encode)
         requirement = resolve(label, documents)
-        vector = encode([requirement.full_text])[0] if encode else None
-        out.append(judge(requirement, nationals[document.doc_id], scopes[key], vector=vector, threshold=library.settings.undetermined_below))
+        out.append(
+            judge(requirement, nationals[document.doc_id], scopes[key], encode=encode, threshold=library.settings.undetermined_below)
+        )
         if progress:
             progress("judge", number, len(labels))
     return out

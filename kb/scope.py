@@ -17,7 +17,7 @@ from importlib import resources
 
 import numpy as np
 
-from kb.elements import load_data
+from kb.elements import load_data, phrases
 from kb.models import Document, Provision, Requirement
 from kb.requirements import extract, requirement_at
 from kb.segment import bigrams, words
@@ -116,13 +116,18 @@ class LocalArticle:
 
 @dataclass(slots=True)
 class Scope:
-    """What counts as local in one comparison. `tier` is province or city; `vectors` has one unit row per rule or is None."""
+    """What counts as local in one comparison. `tier` is province or city; `vectors` has one unit row per rule or is None.
+
+    `phrase_vectors` holds the phrases of all rules in order; article i begins at row `phrase_starts[i]`.
+    """
 
     documents: tuple[Document, ...]
     articles: tuple[LocalArticle, ...]
     rules: tuple[LocalRule, ...]
     tier: str
     vectors: np.ndarray | None
+    phrase_vectors: np.ndarray | None = None
+    phrase_starts: np.ndarray | None = None
     _lexicon: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     _lengths: list[int] = field(default_factory=list)
 
@@ -177,8 +182,12 @@ def build_scope(documents: Iterable[Document], encode: Encode | None = None) -> 
             articles.append(
                 LocalArticle(doc, provision, tuple(range(first, len(rules))), content_words(provision.text), text)
             )
-    vectors = encode([r.requirement.full_text for r in rules]) if encode and rules else None
-    scope = Scope(docs, tuple(articles), tuple(rules), scope_tier(docs), vectors)
+    scope = Scope(docs, tuple(articles), tuple(rules), scope_tier(docs), None)
+    if encode and rules:
+        scope.vectors = encode([r.requirement.full_text for r in rules])
+        parts = [(r.article, phrase) for r in rules for phrase in phrases(r.requirement.text) or [r.requirement.text]]
+        scope.phrase_vectors = encode([phrase for _, phrase in parts])
+        scope.phrase_starts = np.searchsorted([article for article, _ in parts], range(len(articles)))
     for number, rule in enumerate(rules):
         bag = Counter(_bag(rule.requirement.full_text))
         scope._lengths.append(sum(bag.values()))

@@ -18,13 +18,14 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from kb.align import Candidate, candidates, prepare
+from kb.align import Candidate, candidates, duty_phrases, prepare
 from kb.evaluate_gaps import Label, find_document, read_labels, reliability, resolve, score, squeeze
 from kb.gaps import (
-    CLASH, COVERED, DIRECT, MISSING, PARTIAL, Case, National, build_national, case_features, evidence_of, outside_scope,
-    reverse_features, silent_label, NOT_APPLICABLE, choose,
+    CLASH, COVERED, PARTIAL, Case, National, build_national, case_features, evidence_of, outside_scope,
+    NOT_APPLICABLE, carried_out, choose, order_candidates, reverse_features,
 )
 from kb.judge_model import load_model
 from kb.models import Assessment, Document, DocumentMeta, Requirement
@@ -32,6 +33,8 @@ from kb.parse import parse
 from kb.scope import Scope, build_scope
 
 ANSWERED = (CLASH, COVERED, PARTIAL)
+RARE_WEIGHT, CLASH_BIAS = 2.0, 1.3
+"""疑似不一致 is rare: its labels count double in fitting, its probability a little more in choosing (docs/gaps.md)."""
 
 
 @dataclass(slots=True)
@@ -101,17 +104,18 @@ def build_rows(labels: Sequence[Label], documents: dict[str, Document], vectors:
     nationals: dict[str, National] = {}
     scopes: dict[tuple[str, ...], Scope] = {}
     requirements = [resolve(label, documents) for label in labels]
-    rows_of = vectors.queries([r.full_text for r in requirements])
+    vectors.passages([t for r in requirements for t in (r.full_text, *duty_phrases(r))])  # one large batch
     rows = []
-    for label, requirement, vector in zip(labels, requirements, rows_of, strict=True):
+    for label, requirement in zip(labels, requirements, strict=True):
         document = find_document(label.title, documents)
         key = tuple(sorted(map(squeeze, label.scope)))
         if document.doc_id not in nationals:
-            nationals[document.doc_id] = build_national(document, vectors.queries)
+            nationals[document.doc_id] = build_national(document, vectors.passages)
         if key not in scopes:
             scopes[key] = build_scope([find_document(t, documents) for t in label.scope], vectors.passages)
         national, scope = nationals[document.doc_id], scopes[key]
-        duty = prepare(requirement, document.meta.title, vector)
+        own = vectors.passages([requirement.full_text, *duty_phrases(requirement)])
+        duty = prepare(requirement, document.meta.title, own[0], own[1:])
         found = candidates(duty, scope)
         for candidate in found:
             candidate.features.update(reverse_features(duty, national, scope, candidate))
@@ -148,7 +152,7 @@ def boosted(names, X, y, classes, rounds=90, depth=3, rate=0.06, seed=0, weights
     return {"type": "trees", "init": raw.tolist(), "rate": rate, "trees": trees}
 
 
-def classifier(names, X, y, classes, *, C, seeds=(0, 1), rounds=90, depth=3, weights=None):
+def classifier(names, X, y, classes, *, C, seeds=(0,), rounds=90, depth=3, weights=None):
     members = [linear(names, X, y, classes, C, weights)] + [boosted(names, X, y, classes, rounds, depth, seed=s, weights=weights) for s in seeds]
     return {"names": list(names), "classes": list(classes), "members": members}
 
@@ -161,7 +165,7 @@ def fit_rank(rows: Sequence[Row]) -> dict:
     pairs = [c.features for r in rows for c in r.found]
     names = sorted({k for p in pairs for k in p})
     y = np.array(["yes" if g == 2 else "no" for r in rows for g in r.grades])
-    return classifier(names, matrix(pairs, names), y, ("no", "yes"), C=0.3, rounds=110)
+    return classifier(names, matrix(pairs, names), y, ("no", "yes"), C=0.3, seeds=())
 
 
 def rank_with(data: dict) -> Callable[[Sequence[Candidate]], np.ndarray]:
@@ -175,9 +179,7 @@ def cases_of(rows: Sequence[Row], rank) -> list[Case]:
     out = []
     for row in rows:
         shares = rank(row.found) if row.found else np.zeros(0)
-        order = sorted(range(len(row.found)), key=lambda i: (-shares[i], row.found[i].article))
-        ranked = tuple(row.found[i] for i in order)
-        ordered = tuple(float(shares[i]) for i in order)
+        ranked, ordered = order_candidates(row.found, shares, carried_out(row.requirement, row.national, row.scope))
         out.append(Case(row.duty, ranked, ordered, case_features(row.duty, row.national, row.scope, ranked, ordered)))
     return out
 
@@ -201,11 +203,12 @@ def fit(rows: Sequence[Row], group: Callable[[Row], str], folds: int = 6) -> dic
     answered = np.array(["yes" if g in ANSWERED else "no" for g in gold])
     sub = [j for j, g in enumerate(gold) if g in ANSWERED]
     classes = tuple(sorted({gold[j] for j in sub}))
+    weights = np.array([RARE_WEIGHT if gold[j] == CLASH else 1.0 for j in sub])
     return {
         "format": 1, "version": time.strftime("%Y-%m-%d"), "rank": fit_rank(rows),
         "answered": classifier(names, X, answered, ("no", "yes"), C=0.03),
-        "label": classifier(names, X[sub], np.array([gold[j] for j in sub]), classes, C=0.03),
-        "calibration": [], "bias": {},
+        "label": classifier(names, X[sub], np.array([gold[j] for j in sub]), classes, C=0.03, weights=weights),
+        "calibration": [], "bias": {CLASH: CLASH_BIAS},
     }
 
 
@@ -236,6 +239,19 @@ def cross_validate(rows: Sequence[Row], group: Callable[[Row], str], inner: Call
         for i, got in zip(test, apply(model, [rows[i] for i in test]), strict=True):
             results[i] = got
     return [results[i] for i in range(len(rows))]
+
+
+def isotonic(rows: Sequence[Row], got) -> list[tuple[float, float]]:
+    """Knots (raw probability, observed accuracy) from held-out predictions; duties decided by rule are left out."""
+    pairs = [
+        (a.confidence, float(a.proposed_label in r.label.labels))
+        for r, (a, _) in zip(rows, got, strict=True) if a.proposed_label != NOT_APPLICABLE
+    ]
+    x, y = (np.array(v) for v in zip(*pairs, strict=True))
+    fitted = IsotonicRegression(out_of_bounds="clip", y_min=0.05, y_max=0.98).fit(x, y)
+    grid = np.linspace(0.2, 1.0, 9)
+    smooth = [float(np.mean(fitted.predict(np.clip([g - 0.06, g, g + 0.06], 0, 1)))) for g in grid]
+    return [(round(float(g), 3), round(v, 3)) for g, v in zip(grid, smooth, strict=True)]
 
 
 def report(name: str, rows: Sequence[Row], got) -> dict:
@@ -279,7 +295,10 @@ def main() -> None:
             print("   ", json.dumps(out["confusion"], ensure_ascii=False))
             if args.errors:
                 write_errors(args.errors.with_suffix(f".{name}.txt"), rows, got)
+            calibration = isotonic(rows, got)
     model = fit(rows, by_document)
+    if not args.no_cv:
+        model["calibration"] = calibration
     args.out.write_text(json.dumps(model, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
     print(f"{args.out} written, {time.time() - began:.0f} s", file=sys.stderr)
 

@@ -1,0 +1,117 @@
+"""Two texts in nearly the same words in, the edits that change the duty out: numbers, strength, exceptions, conditions, actor.
+
+Similarity hides exactly these (domain.md 4.5, lesson c). The comparison only speaks inside one frame: most of the national
+wording must stand in the local rule in order, otherwise nothing is said.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rapidfuzz.distance import LCSseq
+
+from kb.elements import amounts_of, exceptions_of, find_modals, own_actor
+from kb.scope import canonical, content_bigrams
+
+FRAME = 0.75
+CLOSE_FRAME = 0.85
+_LIMIT = re.compile(r"但(?:是)?[^。；]{0,4}不得|不得超过|除外|除[^，。；]{1,30}外|(?:且|并)(?:应当|要求|须|经)|仅限|只(?:能|限)|可以不")
+_APPROVAL = re.compile(r"(?:未?经)[^，。；]{1,20}(?:批准|同意|许可|审批)")
+_CHAR = re.compile(r"[\u3400-\u9fff0-9a-zA-Z]")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change of meaning. `clash` means the local text says otherwise, else it leaves something out."""
+
+    element: str
+    clash: bool
+    national: str
+    local: str
+
+    @property
+    def words(self) -> str:
+        """The sentence shown in a row."""
+        if not self.national:
+            return f"{self.element}：本地增加“{self.local}”"
+        return f"{self.element}：国家“{self.national}”，本地" + (f"“{self.local}”" if self.local else "未写")
+
+
+def frame_share(national: str, local: str) -> float:
+    """Share of the national wording that stands in the local text in the same order (canonical, without punctuation)."""
+    a, b = _plain(national), _plain(local)
+    return LCSseq.similarity(a, b) / len(a) if a else 0.0
+
+
+def _plain(text: str) -> str:
+    return "".join(_CHAR.findall(canonical(text)))
+
+
+def frame_edits(national: str, local: str, around: str = "") -> tuple[Edit, ...]:
+    """Edits between a national duty and a local rule in one frame; `around` is the whole local article.
+
+    Empty when the two do not share a frame, or when nothing that matters differs.
+    """
+    share = frame_share(national, local)
+    if share < FRAME:
+        return ()
+    edits = [*_numbers(national, local), *_strength(national, local, share)]
+    if share >= CLOSE_FRAME:
+        edits += [*_exceptions(national, local, around or local), *_conditions(national, local)]
+    return (*edits, *_actor(national, local, share))
+
+
+def _numbers(national: str, local: str) -> list[Edit]:
+    ours, theirs = amounts_of(national), amounts_of(local)
+    edits = []
+    for a in ours:
+        if any(b.kind == a.kind and b.value == a.value and b.unit == a.unit for b in theirs):
+            continue
+        other = [b for b in theirs if b.kind == a.kind and all((b.value, b.unit) != (x.value, x.unit) for x in ours)]
+        edits.append(Edit("E5 数值时限", bool(other), a.text, other[0].text if other else ""))
+    return edits
+
+
+_HARD = ("obligation", "prohibition")
+
+
+def _strength(national: str, local: str, share: float) -> list[Edit]:
+    ours, theirs = find_modals(canonical(national)), find_modals(canonical(local))
+    hard = [m for m in ours if m.type in _HARD]
+    if not hard or not theirs:
+        return []
+    lost = [m for m in hard if sum(x.type == m.type for x in theirs) < sum(x.type == m.type for x in hard)]
+    weaker = [m for m in theirs if m.type == "permission"][len([m for m in ours if m.type == "permission"]) :]
+    if lost and weaker and share >= CLOSE_FRAME - 0.05:
+        return [Edit("E3 强度", True, lost[0].word, weaker[0].word)]
+    return []
+
+
+def _exceptions(national: str, local: str, around: str) -> list[Edit]:
+    ours = [x for x in exceptions_of(national) if re.search(r"除外|除.+外|可以不|从其规定", x)]
+    theirs = [x for x in exceptions_of(local) if re.search(r"除外|除.+外|可以不|不得超过", x)]
+    edits = []
+    if ours and not any(re.search(r"除外|除[^，。；]+外|可以不|从其规定", around) for _ in ours):
+        edits.append(Edit("E4 例外", False, ours[0][:40], ""))
+    if theirs and not ours:
+        edits.append(Edit("E4 例外", True, "", theirs[0][:40]))
+    return edits
+
+
+def _conditions(national: str, local: str) -> list[Edit]:
+    added = _LIMIT.search(local) or _APPROVAL.search(local)
+    known = _LIMIT.search(national) or _APPROVAL.search(national)
+    if added and not known and not re.search(r"除外", added[0]) and added[0] not in national:
+        return [Edit("E4 条件", True, "", added[0])]
+    return []
+
+
+def _actor(national: str, local: str, share: float) -> list[Edit]:
+    ours, theirs = own_actor(national), own_actor(local)
+    if not ours or not theirs or share < CLOSE_FRAME - 0.1:
+        return []
+    a, b = content_bigrams(ours), content_bigrams(theirs)
+    if a and b and not a & b and canonical(ours) not in canonical(local):
+        return [Edit("E1 主体", False, ours, theirs)]
+    return []
