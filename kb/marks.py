@@ -65,6 +65,11 @@ def patterns() -> dict[str, Callable[[str, int], re.Match[str] | None]]:
     return out
 
 
+@lru_cache(maxsize=1)
+def _signs() -> dict[str, str]:
+    return {entry["level"]: entry["short_without"] for entry in heading_data() if "short_without" in entry}
+
+
 def scan(text: str) -> list[Line]:
     """Every line of a text with its candidate mark; linear in the size of the text."""
     match_at = patterns()
@@ -82,12 +87,18 @@ def scan(text: str) -> list[Line]:
         else:
             for candidate in _FIRST.get(trimmed[0], ()):
                 match = match_at[candidate](trimmed)
-                if match and (number := _number(candidate, match)):
+                if match and (number := _number(candidate, match)) and not _too_long(candidate, match, trimmed):
                     level, body = candidate, lead + match.end()
                     break
         lines.append(Line(position, stop, lead, body, level, number, trimmed))
         position = end + 1
     return lines
+
+
+def _too_long(level: str, match: re.Match[str], line: str) -> bool:
+    """A mark without its usual sign (一 甲, 5甲) opens a unit only when the line is a short title."""
+    sign = _signs().get(level)
+    return sign is not None and sign not in match[0] and (len(line) > 30 or line[-1] in TERMINAL or "，" in line)
 
 
 def _number(level: str, match: re.Match[str]) -> tuple[int, ...]:
@@ -96,7 +107,7 @@ def _number(level: str, match: re.Match[str]) -> tuple[int, ...]:
     if level == "annex":
         return (_annex_number(raw),)
     if level == "decimal":
-        return tuple(int(part) for part in raw.split("."))
+        return tuple(int(part) for part in raw.replace(" ", "").split("."))
     if level == "p5":
         return (ord(raw) - 0x245F,)
     value = to_int(raw)
@@ -244,9 +255,12 @@ def _expected_later(marks: _Marks, position: int, last: tuple[int, ...]) -> bool
     return False
 
 
+_LEADERS = re.compile(r"[.．·…⋯]{4,}\s*[\d一二三四五六七八九十]{0,4}$")
+
+
 def contents_lines(lines: Sequence[Line]) -> set[int]:
-    """Indices of table-of-contents lines: under 目录, or three and more headings of which one level repeats, without text between."""
-    found: set[int] = set()
+    """Indices of table-of-contents lines: with dot leaders, under 目录, or three and more headings of which one level repeats, without text between."""
+    found = {i for i, line in enumerate(lines) if _LEADERS.search(line.text)}
     i = 0
     while i < len(lines):
         if re.sub(r"\s", "", lines[i].text) in ("目录", "目次"):

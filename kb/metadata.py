@@ -372,7 +372,7 @@ def _kind(title: str, number: str | None, text: str, level: str) -> str:
         if pattern.search(title):
             return kind
     bare = re.sub(r"[（(][^（）()]*[）)]\s*$", "", title).strip()
-    bare = re.sub(r"[（(][^（）()]*[）)]\s*$", "", bare).strip()
+    bare = re.sub(r"[（(][^（）()]*[）)]\s*$", "", bare).strip().rstrip("》")
     head = text[:_HEAD_CHARS]
     order = number or ""
     if "经济特区" in bare and bare.endswith(("条例", "规定", "办法", "决定")) and bare.endswith("条例"):

@@ -257,7 +257,23 @@ def test_a_paper_without_top_points_uses_the_bracketed_level():
 
 def test_decimal_outlines_are_read():
     text = "应急预案\n1总则\n1.1编制目的\n甲。\n1.2编制依据\n乙。\n2.1组织\n丙。\n2.2职责\n丁。"
-    assert labels(doc(text, "应急预案")) == ["1.1", "1.2", "2.1", "2.2"]
+    assert labels(doc(text, "应急预案")) == ["1", "1.1", "1.2", "2.1", "2.2"]
+
+
+def test_a_standard_with_dot_leaders_and_spaced_numbers_is_read():
+    text = "数据交易规范\n1范围......1\n4. 1公正......2\n1范围\n甲。\n2术语\n乙。\n3总则\n3. 1公正平等\n丙。\n3.2鼓励交易\n应在20个工作日内办理。"
+    document = doc(text, "数据交易规范")
+    assert labels(document) == ["1", "2", "3", "3.1", "3.2"]
+    check(document)
+
+
+def test_points_marked_by_a_numeral_and_a_space_are_read():
+    assert labels(doc("工作要点\n一 夯实基础\n（一）甲。\n二 赋能发展\n（一）乙。", "工作要点")) == [
+        "一、",
+        "一、（一）",
+        "二、",
+        "二、（一）",
+    ]
 
 
 def test_contents_are_dropped_as_structure_and_kept_as_text():
