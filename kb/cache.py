@@ -54,13 +54,12 @@ def rules_version() -> str:
 def _code_hash(modules: Sequence[str], *, lists: bool = False) -> str:
     digest = hashlib.sha256()
     root = resources.files("kb")
-    for entry in sorted(root.iterdir(), key=lambda e: e.name):
-        stem = entry.name.removesuffix(".py")
-        if entry.is_file() and any(stem == m or stem.startswith(f"{m}_") for m in modules):
-            digest.update(entry.read_bytes())
-    for entry in sorted((root / "data").iterdir(), key=lambda e: e.name) if lists else ():
-        if entry.is_file() and entry.name not in _NO_PART:
-            digest.update(entry.read_bytes())
+    parts = [e for e in root.iterdir() if any(e.name.removesuffix(".py") == m for m in modules)]
+    parts += [e for e in (root / "data").iterdir() if e.name not in _NO_PART] if lists else []
+    for entry in sorted(parts, key=lambda e: e.name):
+        for file in sorted((e for e in entry.iterdir()), key=lambda e: e.name) if entry.is_dir() else [entry]:
+            if file.is_file():
+                digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 
 

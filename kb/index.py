@@ -429,6 +429,16 @@ class Library:
         provisions = tuple(from_json(Provision, json.loads(r)) for (r,) in rows)
         return replace(from_json(Document, json.loads(record)), provisions=provisions)
 
+    def documents_with(self, names: Sequence[str]) -> list[str]:
+        """Ids of documents whose provisions have one of the strings, in order."""
+        if not names:
+            return []
+        found: set[int] = set()
+        for name in names:
+            rows = self._db.execute("SELECT DISTINCT doc FROM provisions WHERE instr(record, ?)", (name,))
+            found.update(doc for (doc,) in rows)
+        return [d.doc_id for d in self.documents if d.seq in found]
+
     def digest(self, doc_id: str) -> Document | None:
         """The 要点摘编 that stands beside a full text, or None."""
         row = self._db.execute("SELECT record FROM digests WHERE doc_id = ?", (doc_id,)).fetchone()

@@ -26,7 +26,11 @@ COMMANDS = {
     "serve": ("kb.cli.serve", "Open the workbench in a browser."),
     "doctor": ("kb.cli.doctor", "Print the state of a corpus and its index."),
     "catalog": ("kb.cli.catalog", "Check the catalogue."),
+    "ingest": ("kb.cli.ingest", "Preview documents, then add them to the corpus."),
     "fetch": ("kb.cli.fetch", "Fetch official full texts."),
+    "update": ("kb.cli.update", "Redo what changed and write the change note."),
+    "watch": ("kb.cli.watch", "Look for new documents on official pages."),
+    "rollback": ("kb.cli.rollback", "Return to an earlier index."),
 }
 
 

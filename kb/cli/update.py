@@ -1,0 +1,56 @@
+"""kb update: bring the index up to date, say what changed, and be fit for cron."""
+
+from __future__ import annotations
+
+import click
+
+from kb.cli import Meter, common_options, print_json, settings_from
+
+CHANGED = 10
+
+
+@click.command()
+@common_options
+@click.option("--no-judge", is_flag=True, help="Leave out the gap rows; the note then has documents, articles and citations.")
+@click.option("--watch", "watching", is_flag=True, help="Look at the watched pages first (kb watch).")
+@click.option("--auto", is_flag=True, help="With --watch: also download what is found and fits our topics into the inbox.")
+@click.option("--time-limit", default=0, metavar="MINUTES", type=click.IntRange(0, 1440), help="Stop a run that takes longer; 0 is no limit.")
+@click.option("--log", "log", default=None, metavar="FILE", help="Append one JSON line a run; rotated at 1 MB, five kept.")
+@click.option("--exit-code", is_flag=True, help=f"Exit {CHANGED} when something changed.")
+def command(corpus, index, encoder, as_json, no_judge, watching, auto, time_limit, log, exit_code) -> None:
+    """Compare corpus and inbox with the index, redo what changed, write the change note."""
+    from kb.change_note import headline
+    from kb.codec import to_json
+    from kb.schedule import log_run, stop_after
+    from kb.update import update
+
+    settings = settings_from(corpus, index, encoder)
+    with stop_after(time_limit), log_run(log, "update") as record:
+        held = _look(settings, watching, auto)
+        result = update(settings, progress=Meter(), judge=not no_judge, held=held)
+        summary = to_json(result.summary)
+        record(summary)
+    for finding in (*result.summary.findings, *held):
+        click.echo(f"{finding.severity}: {finding.where}: {finding.what} {finding.fix}".rstrip(), err=True)
+    if as_json:
+        print_json(summary)
+    else:
+        d = result.summary.documents
+        click.echo(
+            f"{d.new} new, {d.changed} changed, {d.same} same, {d.renamed} renamed, {d.removed} removed, {d.failed} failed | "
+            f"{result.summary.embedded:,} embedded | {result.summary.seconds:.1f} s | {result.summary.generation}"
+        )
+        click.echo(headline(result.note))
+        if result.file:
+            click.echo(result.file)
+    if exit_code and not result.note.empty:
+        raise click.exceptions.Exit(CHANGED)
+
+
+def _look(settings, watching: bool, auto: bool):
+    """What the inbox holds back, after a look at the watched pages where that was asked for."""
+    from kb.watch import inbox_findings, watch_all
+
+    if watching:
+        watch_all(settings, progress=Meter(), auto=auto)
+    return inbox_findings(settings)
