@@ -19,6 +19,9 @@ from kb.numerals import to_int
 
 MIN_RUN = 18
 SHORT = 0.75
+SENTENCE = 13  # character pairs; shorter sentences say too little to be missed
+# share of its character pairs below which a sentence counts as lost; rhetoric of policy papers may shrink
+KEPT = {"articles": 0.4, "numbered": 0.4, "points": 0.25, "plain": 0.25}
 _N = "[零〇○一二两三四五六七八九十百千]+"
 _ARTICLE = re.compile(rf"^[\s　]*第({_N})条((?:之{_N})*)(?=[\s　【（(]|[^第、和至到款项规所])")
 _HEADING = re.compile(rf"^[#\s　]*第({_N})(编|分编|章|节)(?=[\s　：:]|$)[\s　]*(.*)$")
@@ -114,6 +117,7 @@ class _Walker:
 
     def __init__(self, style: str) -> None:
         self.style, self.part, self.main, self.top = style, "", 0, 0
+        self.seen: Counter[tuple[str, ...]] = Counter()
 
     def step(self, line: str) -> tuple[tuple[str, ...], str] | None:
         if _ANNEX.match(line) and (self.main or self.top):
@@ -127,7 +131,11 @@ class _Walker:
         return self._points(line) if opened is None and self.part and self.style == "articles" else opened
 
     def _key(self, *names: str) -> tuple[tuple[str, ...], str]:
-        return ((self.part, *names) if self.part else names), (self.part and "附件") + "".join(names)
+        """Numbering may start again (a glossary after the last point): the second use of a key is another unit."""
+        key = (self.part, *names) if self.part else names
+        self.seen[key] += 1
+        again = (f"第{self.seen[key]}次",) if self.seen[key] > 1 else ()
+        return (*key, *again), (self.part and "附件") + "".join(names)
 
     def _articles(self, line: str) -> tuple[tuple[str, ...], str] | None:
         match = _ARTICLE.match(line)
@@ -475,11 +483,26 @@ def _compare_unit(name: str, mine: DigestUnit, official: DigestUnit, preface: Fa
             found.append(Finding(severity, where, f"“{word}”只见于{'全文' if m else '摘编'}", "核对责任"))
         elif n < m:
             found.append(Finding("warning", where, f"“{word}”全文 {m} 处，摘编 {n} 处", "核对责任"))
+    found += _lost_sentences(where, mine, official, style)
     if _EXCEPTION.search(_rules(official)) and not _EXCEPTION_SAID.search(_rules(mine)):
         found.append(Finding("warning", where, "全文有例外（除外、另有规定），摘编没有", "补上例外"))
     found += _compare_modality(where, a.modality, b.modality, style)
     found += _compare_structure(where, mine, official, style)
     return found
+
+
+def _lost_sentences(where: str, mine: DigestUnit, official: DigestUnit, style: str) -> Iterator[Finding]:
+    """Sentences of the full text whose words (character pairs) hardly occur in the digest of the unit."""
+    ours = _pairs(_rules(mine))
+    for sentence in re.split("[。；\n]", _rules(official)):
+        pairs = _pairs(sentence)
+        if len(pairs) >= SENTENCE and len(pairs & ours) < KEPT[style] * len(pairs):
+            yield Finding("warning", where, f"全文这句在摘编中几乎找不到：{sentence.strip()[:40]}", "核对是否漏写")
+
+
+def _pairs(text: str) -> set[str]:
+    plain = bare(text)
+    return {plain[i : i + 2] for i in range(len(plain) - 1)}
 
 
 def _rules(unit: DigestUnit) -> str:
