@@ -79,8 +79,11 @@ _NOUN = re.compile(
     "|".join(noun for noun in _NOUN_END if noun != "法") + "|(?<![方合依守违执立司])法(?![律规定人院治学制庭])"
 )
 _KEEP = set("×+")
-_DRAFT = re.compile(r"征求.{0,4}意见稿|草案|送审稿|修订稿|公开征求意见")
+_DRAFT = re.compile(r"征求.{0,4}意见|征求.{0,2}见稿|草案|送审稿|修订稿|公开征求")
 _DROPPED_WORDS = ("暂行", "试行", "管理", "实施", "促进", "若干", "工作", "发展")
+_DRAFT_BRACKET = re.compile(r"[（(][^（）()]*(?:征求|草案|送审)[^（）()]*[）)]")
+# a pair of characters that more names than this share says nothing about which name is meant
+_CROWDED = 300
 _ORDER = ("exact", "alias", "formal", "derived")
 _LOCAL_LEVELS = ("shenzhen", "guangdong", "national", "peers")
 
@@ -267,6 +270,7 @@ class TitleIndex:
             if len(name) >= 5:
                 for i in range(len(name) - 1):
                     self._by_bigram[name[i : i + 2]].add(name)
+        self._longest = min(64, max(map(len, self._names), default=0))
         self._by_char: dict[str, list[str]] = defaultdict(list)
         for head, names in self._by_head.items():
             names.sort(key=len, reverse=True)
@@ -347,7 +351,8 @@ class TitleIndex:
             if match is None:
                 position += 1
             else:
-                matches.append(match[0])
+                floor = bisect_left(offsets, matches[-1].end) if matches else 0
+                matches.append(self._widened(text, compact, offsets, match, floor))
                 position = match[1]
         matches += self._short_or_mistyped(text, compact, offsets, matches)
         return sorted(matches, key=lambda m: m.start)
@@ -391,6 +396,19 @@ class TitleIndex:
             return doc_ids
         return tuple(d for d in doc_ids if place in self.entries[d].title or place in compact[position : position + 6])
 
+    def _widened(self, text, compact, offsets, match, floor: int) -> NameMatch:
+        """A name found inside a longer one with a slip in its front part (上海|数据条例 of 上海师数据条例) is the longer one."""
+        found, end = match
+        start = bisect_left(offsets, found.start)
+        if start == floor or offsets[start - 1] != offsets[start] - 1:
+            return found
+        hit = self._mistyped(compact, max(floor, end - self._longest - 1), end, longer_than=len(found.name))
+        if not hit or hit[0] >= start or _broken(text, offsets, hit[0], end):
+            return found
+        article = _article_after(text, found.end)
+        ids = self.rank({d for name in hit[1] for d in self._names[name]}, article=article)
+        return NameMatch(offsets[hit[0]], found.end, ids, "typo", compact[hit[0] : end])
+
     def _short_or_mistyped(self, text, compact, offsets, taken) -> list[NameMatch]:
         """Names the dictionary does not hold: 个保法-like subsequences, then slips of one character (two in long names)."""
         found: list[NameMatch] = []
@@ -399,7 +417,7 @@ class TitleIndex:
             if any(m.start < stop and offsets[end - 1] < m.end for m in taken + found):
                 continue
             floor = max([m_end for m_end in (bisect_left(offsets, m.end) for m in taken) if m_end < end], default=0)
-            window = max(floor, end - 24)
+            window = max(floor, end - self._longest - 1)
             hit = self._mistyped(compact, window, end) or (noun and self._subsequence(compact, window, end, noun))
             if not hit or _broken(text, offsets, hit[0], end):
                 continue
@@ -413,17 +431,25 @@ class TitleIndex:
                 found.append(NameMatch(offsets[start], stop, ids, how, compact[start:end]))
         return found
 
-    def _mistyped(self, compact: str, window: int, end: int):
+    def _mistyped(self, compact: str, window: int, end: int, *, longer_than: int = 4):
+        """(start, names, "typo") of the closest name that ends at `end`, slips of one character (two in long names) allowed."""
         tail = compact[window:end]
         counts: dict[str, int] = defaultdict(int)
-        for i in range(len(tail) - 1):
-            for name in self._by_bigram.get(tail[i : i + 2], ()):
+        postings = [self._by_bigram.get(tail[i : i + 2], ()) for i in range(len(tail) - 1)]
+        crowded = any(len(names) > _CROWDED for names in postings)
+        for names in postings:
+            for name in names if len(names) <= _CROWDED else ():
                 counts[name] += 1
         best = None
         for name, shared in counts.items():
             own = len(name) - (7 if name.startswith("中华人民共和国") else 0)
             allowed = 1 if own < 11 else 2
-            if own < 5 or _noun_of(name) != (_noun_of(tail) or _noun_of(name)) or shared < len(name) - 1 - 2 * allowed:
+            if (
+                own < 5
+                or len(name) <= longer_than
+                or _noun_of(name) != (_noun_of(tail) or _noun_of(name))
+                or shared < (1 if crowded else len(name) - 1 - 2 * allowed)
+            ):
                 continue
             for length in range(len(name) - 1, len(name) + 2):
                 if 4 < length <= len(tail):
@@ -483,7 +509,7 @@ def derived_names(title: str) -> dict[str, str]:
     own, names = title_key(title), {}
     for base in bases:
         bare = re.sub(r"[（(][^（）()]*[）)]", "", base)
-        for form in (base, bare):
+        for form in (base, bare, _DRAFT_BRACKET.sub("", base)):
             formal = _formal(title_key(form))
             names.update(dict.fromkeys(formal, "formal"))
             for name in formal:
