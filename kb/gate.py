@@ -7,13 +7,13 @@ is cut, and what cannot be the document is refused with a reason. The gate is th
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from kb.catalog import CatalogEntry, normalise
 from kb.digests import Outline, outline
-from kb.models import Finding
-
-MIN_CHARACTERS = 200
-MIN_CHINESE = 0.5
+from kb.models import DocumentMeta, Finding, SourceText
+from kb.parse import parse
+from kb.quality import assess
 
 _OPENER = re.compile(r"第[零〇一二三四五六七八九十百千]+[编章条]|[一二三四五六七八九十]+、|1[.．、]")
 _CHROME = re.compile(
@@ -100,26 +100,11 @@ def objections(text: str, entry: CatalogEntry, digest: str | None) -> list[Findi
     Args:
         digest: our digest of the document; the text must hold every article or point it states.
     """
-    found = []
-    plain = re.sub(r"\s", "", text)
-    chinese = sum(1 for char in plain if "\u4e00" <= char <= "\u9fff")
-    if len(plain) < MIN_CHARACTERS:
-        found.append(
-            Finding(
-                "error",
-                entry.id,
-                f"only {len(plain)} characters of text",
-                "A page frame? Open the address in a browser.",
-            )
-        )
-    elif chinese < MIN_CHINESE * len(plain) or "\ufffd" in plain:
-        found.append(Finding("error", entry.id, "the text is garbled", "Open the address in a browser."))
     split = outline(f"# {entry.title}\n{text}")
-    if len(split.units) < 2 and entry.kind not in ("工作报告", "解读"):
-        severity = "error" if not digest or outline(digest).style != "plain" else "warning"
-        found.append(
-            Finding(severity, entry.id, "no article or outline point was recognised", "Is this the document itself?")
-        )
+    found = _quality(text, entry)
+    if len(split.units) < 2 and not (digest and outline(digest).style == "plain") and entry.kind != "工作报告":
+        what = "no article or outline point was recognised"
+        found.append(Finding("error", entry.id, what, "Is this the document itself?"))
     if digest:
         found += _lost_units(split, digest, entry)
     number = re.sub(r"\D", "", entry.doc_no or "")
@@ -145,6 +130,14 @@ def objections(text: str, entry: CatalogEntry, digest: str | None) -> list[Findi
             )
         )
     return found
+
+
+def _quality(text: str, entry: CatalogEntry) -> list[Finding]:
+    """The verdict every file of the corpus gets (`kb.quality`); what it calls an error makes a text incomplete."""
+    meta = DocumentMeta(entry.title, entry.level, kind=entry.kind)
+    whole = f"{entry.title}\n{text}"
+    _, found = assess(parse(whole, meta, doc_id=entry.id), SourceText(entry.id, "md", whole))
+    return [replace(finding, where=entry.id) for finding in found]
 
 
 def _lost_units(split: Outline, digest: str, entry: CatalogEntry) -> list[Finding]:
