@@ -101,7 +101,9 @@ def test_a_point_run_on_in_a_published_copy_is_parted():
 
 
 def test_copied_runs_are_found_across_punctuation_but_not_in_titles_or_allowed_phrases():
-    known = windows(["国家网信部门统筹协调个人信息保护工作和相关监督管理工作。依据《中华人民共和国个人信息保护法实施条例草案》"])
+    known = windows(
+        ["国家网信部门统筹协调个人信息保护工作和相关监督管理工作。依据《中华人民共和国个人信息保护法实施条例草案》"]
+    )
     copied = "国家网信部门，统筹协调个人信息保护工作和相关"
     assert [line for line, _ in copied_runs(f"# 题\n{copied}", known)] == [2]
     assert list(copied_runs(copied, known, ["国家网信部门统筹协调个人信息保护工作和相关监督管理工作"])) == []
@@ -116,7 +118,10 @@ def test_format_is_checked_without_a_full_text():
 
 def test_the_shipped_digests_state_every_fact_of_their_full_texts(root, shared_corpus):
     run = subprocess.run(
-        [sys.executable, "scripts/check_digests.py", "--shared", str(shared_corpus)], cwd=root, capture_output=True, text=True
+        [sys.executable, "scripts/check_digests.py", "--shared", str(shared_corpus)],
+        cwd=root,
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr
     assert " 0 errors" in run.stdout
