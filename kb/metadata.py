@@ -252,35 +252,48 @@ _ORDER_IN_HISTORY = re.compile(
 _NOTICE_LINE = re.compile(rf"^(.{{4,40}}?公告)$|^(.{{4,40}}?公告)\s*[（(]?.{{0,6}}?第?\s*({ANY_NUMERAL})\s*号[）)]?$")
 
 
+# fields that a web page or its text export prints beside the document (domain: 版头 and page header)
+_FIELDS = {
+    "doc_no": re.compile(r"^(?:发文字号|文\s*号|文件编号)\s*[：:]\s*(.{4,30}?号)", re.M),
+    "signed_on": re.compile(
+        r"^(?:成文日期|发文日期|签发日期)\s*[：:]\s*(\d{4}\s?年\s?\d{1,2}\s?月\s?\d{1,2}\s?日|\d{4}-\d{2}-\d{2})", re.M
+    ),
+    "issuers": re.compile(r"^(?:发文机关|发布机构|发文单位)\s*[：:]\s*([\u4e00-\u9fff、 　]{2,60})$", re.M),
+}
+
+
+def _field(name: str, text: str) -> str:
+    """Value of a printed field near the top or the end of a page; "" when it has none."""
+    match = _FIELDS[name].search(text[:2500]) or _FIELDS[name].search(text[-800:])
+    return match[1].strip() if match else ""
+
+
 def _doc_no(text: str, lines: Sequence[str], title: str) -> str | None:
     """文号, 令号 or 公告号 of the instrument itself: from its own line near the top, never from a citation."""
     for i, line in enumerate(lines[:40]):
-        match = DOC_NO.fullmatch(line.strip("（）() "))
-        if match:
+        below = lines[i + 1] if i + 1 < len(lines) else ""
+        if match := DOC_NO.fullmatch(line.strip("（）() ")):
             return canonical_doc_no(*match.groups())
-        if order := _ORDER_LINE.match(line):
+        if (order := _ORDER_LINE.match(line)) and (number := order[3] or _number_below(below)):
             maker = re.sub(r"[\s　]+", "", order[1] or order[2])
-            number = (
-                order[3] or (_ORDER_NUMBER.match(lines[i + 1]) or [None, None])[1] if i + 1 < len(lines) else order[3]
-            )
-            if number:
-                return f"{maker}令第{to_int(number)}号"
-        if notice := _NOTICE_LINE.match(line):
-            maker = notice[1] or notice[2]
-            number = (
-                notice[3] or (_ORDER_NUMBER.match(lines[i + 1]) or [None, None])[1] if i + 1 < len(lines) else notice[3]
-            )
-            if number:
-                return f"{maker}第{number}号"
+            return f"{maker.removeprefix('中华人民共和国')}令第{to_int(number)}号"
+        if (notice := _NOTICE_LINE.match(line)) and (number := notice[3] or _number_below(below)):
+            return f"{notice[1] or notice[2]}第{number}号"
         if re.match(r"^第[一1]条", line):
             break
-    history = _history(lines)
-    orders = _ORDER_IN_HISTORY.findall(history)
+    if match := DOC_NO.fullmatch(_field("doc_no", text)):
+        return canonical_doc_no(*match.groups())
+    orders = _ORDER_IN_HISTORY.findall(_history(lines))
     if orders:
-        maker, number = orders[-1]
-        maker = re.sub(r"^.*日", "", maker)
+        maker, number = re.sub(r"^.*日", "", orders[-1][0]), orders[-1][1]
         return f"{maker.removeprefix('中华人民共和国')}令第{to_int(number)}号"
     return None
+
+
+def _number_below(line: str) -> str:
+    """第13号 in the line under 某办公室令; "" when there is none."""
+    match = _ORDER_NUMBER.match(line)
+    return match[1] if match else ""
 
 
 _LEGISLATURE = re.compile(
@@ -300,7 +313,7 @@ def _issuers(text: str, lines: Sequence[str], title: str, kind: str, level: str)
     if kind == "行政法规":
         return ("国务院",)
     about = re.match(r"^((?:[\u4e00-\u9fff]{2,14}[\s、　]*){1,6}?)(?:等.{0,4}部门)?关于", title)
-    signed = _signature(lines, text)
+    signed = _signature(lines, text) or tuple(_split_makers(_field("issuers", text)))
     if signed:
         return signed
     order = next((m for m in (_ORDER_LINE.match(line) for line in lines[:12]) if m), None)
@@ -422,7 +435,7 @@ def _looks_like_rule(title: str, number: str | None, text: str, level: str) -> b
         and number is None
         and bool(re.search(r"(?:办法|规定)$", title))
         and bool(re.search(r"第一条[^\n]{0,300}《[^》]{2,24}法》", text[:_HEAD_CHARS]))
-        and not re.search(r"有效期|负责解释", text[-1200:])
+        and not (_validity(text) or "负责解释" in text[-1200:])
     )
 
 
@@ -514,7 +527,8 @@ def _dates(text: str, lines: Sequence[str], title: str) -> dict[str, str]:
     ) or re.search(rf"《[^《》]{{4,80}}》已[经由].{{4,60}}?于{_DATE.pattern}通过", text[:_HEAD_CHARS])
     if decree and (when := _safe_iso(decree)):
         found.setdefault("adopted_on", when)
-    if signed := _signed_on(text, lines):
+    printed = _field("signed_on", text)
+    if signed := _signed_on(text, lines) or next(iter(find_dates(printed)), printed[:10] if "-" in printed else ""):
         found["signed_on"] = signed
         if re.search(r"令|公告", "".join(lines[:4])) or "现予公布" in text[:_HEAD_CHARS]:
             found.setdefault("promulgated_on", signed)

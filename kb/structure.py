@@ -12,12 +12,8 @@ from kb.models import Finding, Heading, Provision
 from kb.numerals import article_label, to_chinese
 from kb.units import units_of
 
-_TERM = re.compile(
-    r"^(?:\d{1,3}\s?[.．、]\s*)?([^，。：:；]{2,24}?)(?:[，,:：]\s*(?:是指|指|即)|\s*(?:是指|指的是)|[。：:](?=.))"
-)
-_TERM_STRICT = re.compile(
-    r"^\d{1,3}\s?[.．、]\s*([^，。：:；]{2,24}?)\s*[，,：:]\s*(?:是指|指)|^\d{1,3}\s?[.．、]\s*([^，。：:；]{2,24}?)(?:是指)"
-)
+_TERM = re.compile(r"^\d{1,3}\s?[.．、]\s*([^，。：:；]{2,30}?)\s*(?:[，,：:。]|是指|指的是|$)")
+_DEFINES = re.compile(r"^\d{1,3}\s?[.．、]\s*[^，。：:；]{2,24}?\s*[，,：:]?\s*(?:是指|指)")
 _DATE = re.compile(
     r"^[（(]?\s*(?:(?:19|20)\d{2}|[一二][〇○零O0一二三四五六七八九]{3}|[１２][０-９]{3})\s*年\s*[\d一二三四五六七八九十０-９l]{1,3}\s*月(?:\s*[\d一二三四五六七八九十０-９l]{1,3}\s*日)?\s*(?:印发|发布)?\s*[）)]?$"
 )
@@ -28,7 +24,7 @@ _SIGNED_BY = re.compile(
     r"^.{0,30}(?:主任|部长|局长|主席|总理|市长|省长|行长|署长|厅长)\s*[：:]?\s*[\u4e00-\u9fff]{1,4}[\s　]*[\u4e00-\u9fff]{0,3}$"
 )
 _NOTE = re.compile(
-    r"^[（(](?:此件|联系人|联系单位|联系电话|信息公开)[^（）()]*[）)]$|^抄送[：:]|^.{2,30}(?:办公厅|办公室|秘书处|综合司)[\s　]*\d{4}年\d+月\d+日印发"
+    r"^(?:发文机关|发文字号|成文日期|发布日期|发文日期|索引号|主题词|来源|责任编辑|信息来源)[：:]|^[（(](?:此件|联系人|联系单位|联系电话|信息公开)[^（）()]*[）)]$|^抄送[：:]|^.{2,30}(?:办公厅|办公室|秘书处|综合司)[\s　]*\d{4}年\d+月\d+日印发"
 )
 _NUMBER_LINE = re.compile(
     r"^[（(]?[\u4e00-\u9fff]{1,20}\s*[〔\[（(【﹝]?\s*(?:19|20)\d{2}\s*年?\s*[〕\])）】﹞]?\s*第?\s*\d{1,5}\s*号[）)]?$|^(?:第\s*[\d一二三四五六七八九十百零〇]+\s*号|[（(].{0,8}第.{1,6}号[）)])$"
@@ -478,14 +474,21 @@ def _decimal_chain(scope: Scope) -> list[int]:
 
 
 def glossary_opens(scope: Scope) -> list[int]:
-    """Lines that open the entries of a glossary, when the part is one."""
-    lines = [i for i in range(scope.first, scope.stop) if scope.lines[i].level == "p3"]
-    strict = [i for i in lines if _TERM_STRICT.match(scope.lines[i].text)]
+    """Lines that open the entries of a glossary, when the part is one: named so, or most numbered lines define a term."""
+    runs = chain(scope.lines, [i for i in scope.indices("p3") if _TERM.match(scope.lines[i].text)])
+    opens = list(runs[0].opens) if runs else []
+    if len(opens) < 3 or sum(1 for i in range(scope.first, scope.stop) if scope.lines[i].level == "p1") >= 3:
+        return []
     title = "".join(scope.lines[i].text for i in range(scope.first, min(scope.first + 4, scope.stop)))
+    defining = sum(1 for i in opens if _defines(scope, i))
     named = bool(re.search(r"名词解释|术语|词汇表", title))
-    loose = [i for i in lines if _TERM.match(scope.lines[i].text)] if named else strict
-    p1 = sum(1 for i in range(scope.first, scope.stop) if scope.lines[i].level == "p1")
-    return loose if len(loose) >= 3 and (named or len(strict) >= 5) and p1 < 3 else []
+    return opens if named or (len(opens) >= 5 and defining >= 0.6 * len(opens)) else []
+
+
+def _defines(scope: Scope, i: int) -> bool:
+    """1.数据，是指… in one line, or the term alone and 是指… in the next."""
+    below = next((scope.lines[j].text for j in range(i + 1, min(i + 3, scope.stop)) if scope.lines[j].text), "")
+    return bool(_DEFINES.match(scope.lines[i].text)) or below.startswith("是指")
 
 
 def glossary(scope: Scope, opens: Sequence[int]) -> Parsed:
@@ -497,8 +500,8 @@ def glossary(scope: Scope, opens: Sequence[int]) -> Parsed:
         if scope.lines[i].level != "blank":
             out.roles[i] = "signature"
     for position, i in enumerate(opens):
-        match = _TERM.match(scope.lines[i].text) or _TERM_STRICT.match(scope.lines[i].text)
-        term = next(group for group in match.groups() if group).strip()
+        match = _TERM.match(scope.lines[i].text)
+        term = match[1] if match else scope.lines[i].text
         stop = opens[position + 1] if position + 1 < len(opens) else stop_all
         _add(out, scope.make("term", scope.lines[i].number, re.sub(r"[/#\s]", "", term), (), i, stop))
     return out

@@ -35,6 +35,13 @@ def test_a_notice_and_what_it_brings():
     assert m.basis == ("数据安全法", "网络安全法", "某意见")
 
 
+def test_fields_printed_beside_the_document_are_read():
+    page = "某办法\n第一条 甲。\n第二条 乙。\n发文机关：国家发展改革委 国家数据局\n发文字号：发改数据规〔2025〕26号\n成文日期：2025年01月08日"
+    m = meta(page)
+    assert (m.doc_no, m.signed_on) == ("发改数据规〔2025〕26号", "2025-01-08")
+    assert m.issuers == ("国家发展改革委", "国家数据局")
+
+
 def test_a_law_states_its_maker_and_dates_in_the_history_line():
     m = meta(
         "# 中华人民共和国甲法\n2021年8月20日 第十三届全国人民代表大会常务委员会第三十次会议通过\n第一条 乙。\n第二条 本法自2021年11月1日起施行。"

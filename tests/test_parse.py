@@ -360,6 +360,23 @@ def test_glossaries_are_cited_by_term():
     assert labels(doc(text, "常用名词解释"))[2] == "数据持有权"
 
 
+def test_a_term_defined_without_shizhi_is_no_part_of_the_term_before():
+    lines = [
+        "1.数据，是指甲。",
+        "2.资产，是指乙。",
+        "3.登记，是指丙。",
+        "4.流通，是指丁。",
+        "5.设施，从价值释放的角度出发。",
+        "6.调度，本质是计算。",
+    ]
+    assert labels(doc("\n".join(["常用名词", *lines]), "常用名词")) == ["数据", "资产", "登记", "流通", "设施", "调度"]
+
+
+def test_a_glossary_with_definitions_in_the_next_line_is_read():
+    text = "名词解释\n" + "\n".join(f"{i}. {t}\n是指某物。" for i, t in enumerate(["数据", "资产", "登记"], 1))
+    assert labels(doc(text, "名词解释")) == ["数据", "资产", "登记"]
+
+
 def test_owner_notes_name_the_lead_first():
     assert owners("支持甲。（财政部、商务部牵头，海关总署按职责分工负责）") == ("财政部", "商务部", "海关总署")
     assert owners("推进乙。（农业农村部、商务部按职责分工负责）") == ("农业农村部", "商务部")
