@@ -115,7 +115,7 @@ def _keeps(info: DocumentInfo, f: Filters) -> bool:
     effective = meta.effective_on or meta.promulgated_on or meta.signed_on or ""
     return (
         f.level in (None, meta.level)
-        and f.kind in (None, meta.kind)
+        and (f.kind is None or meta.kind.endswith(f.kind))  # 规范性文件 also finds 部门规范性文件
         and f.place in (None, meta.place)
         and f.doc_id in (None, info.doc_id)
         and f.text_kind in (None, meta.text_kind)
