@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from kb.errors import KbError
-from kb.ui.data import library_or_stop
+from kb.errors import IndexError_, KbError
+from kb.ui.data import library_or_none, library_or_stop
 
 # url path, title, icon, module (with a function `page(library)`)
 PAGES = (
@@ -21,10 +21,14 @@ PAGES = (
     ("update", "更新", ":material/sync:", "kb.ui.update_page"),
 )
 
+# the one page that works without an index
+UPDATE = "kb.ui.update_page"
+
 STYLE = """
 <style>
 .block-container {padding-top: 4rem; padding-bottom: 3rem; max-width: 1400px;}
-h1 {font-size: 1.7rem !important; padding: .2rem 0 .4rem !important;} h2 {font-size: 1.35rem !important;}
+h1 {font-size: 1.7rem !important; padding: .2rem 0 .4rem !important;} h2 {font-size: 1.3rem !important;}
+h3 {font-size: 1.12rem !important; padding: .5rem 0 .3rem !important;}
 mark {background: #ffe58a; color: inherit; padding: 0 1px; border-radius: 2px;}
 .kb-badge {display: inline-block; padding: 0 .5em; margin-right: .35em; border-radius: 4px; font-size: .82em;
            line-height: 1.6; border: 1px solid rgba(128,128,128,.35); white-space: nowrap;}
@@ -70,7 +74,16 @@ def _opener(module: str) -> Callable[[], None]:
     """A function Streamlit can call; the module of a page is imported when the page is opened."""
 
     def open_page() -> None:
-        importlib.import_module(module).page(library_or_stop())
+        page = importlib.import_module(module).page
+        if module != UPDATE:
+            page(library_or_stop())
+            return
+        try:
+            library = library_or_none()
+        except IndexError_ as error:
+            st.error(f"{error.message}\n\n{error.hint}")
+            library = None
+        page(library)
 
     open_page.__name__ = module.rsplit(".", 1)[-1]
     return open_page
