@@ -377,7 +377,7 @@ def wrapcell_width(lines: Sequence[str], widths: Sequence[int]) -> int:
 
 def continues(before: str, core: str, is_full: bool) -> bool:
     """True when `core` goes on with the sentence of the line `before`."""
-    if not before or before[0] == "#" or before[-1] in TERMINAL or before[-1] == "|" or _LEADERS.search(before) or _ANNEX_LIST.match(before):
+    if not before or before[0] == "#" or before[-1] in TERMINAL or before[-1] == "|" or _LEADERS.search(before) or _ANNEX_LIST.match(before) is not None:
         return False
     open_title = before.rfind("《") > before.rfind("》") and "》" in core
     if not is_full and not open_title:

@@ -261,9 +261,10 @@ def _spacing(document: Document, source: SourceText) -> Iterator[Finding]:
     left = len(_BETWEEN.findall(document.text))
     if left > 20 and left > 0.05 * max(1, len(document.text)):
         yield Finding("warning", source.path, f"{left} spaces between characters could not be removed safely", "Words may not be found; get another edition.")
-    elif source.text.count(" ") + source.text.count("　") > document.text.count(" ") + document.text.count("　") + 10:
-        if (repaired := len(source.text) - len(letter_spacing(source.text))) > 3:
-            yield Finding("info", source.path, f"letter-spaced headings repaired, {repaired} spaces", "")
+        return
+    spaces = source.text.count(" ") + source.text.count("　") - document.text.count(" ") - document.text.count("　")
+    if spaces > 10 and (repaired := len(source.text) - len(letter_spacing(source.text))) > 3:
+        yield Finding("info", source.path, f"letter-spaced headings repaired, {repaired} spaces", "")
 
 
 # --- helpers -------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ _META = {
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w-]+)", re.I)
 _NUMBER_KEYS = ("data-number", "data-num", "data-no", "data-index", "data-label", "data-marker")
 _MIN_CHARACTERS = 20
+_MUCH = 0.15
 
 
 @dataclass(slots=True)
@@ -64,9 +65,15 @@ def read_html(data: bytes, where: str) -> SourceText:
     if tree.body is None:
         raise ReadError(f"{where}: the page has no text", hint="Open it in a browser and save it again.")
     marks = _generated(tree)
-    text, share = _document(tree.body, marks, hidden=False)
+    text, share, outside = _document(tree.body, marks, hidden=False)
     if len(_STRIP.sub("", text)) < _MIN_CHARACTERS:
-        text, share = _document(tree.body, marks, hidden=True)
+        text, share, outside = _document(tree.body, marks, hidden=True)
+    if outside:
+        findings.append(
+            Finding("warning", where, f"{outside:.0%} of the sentences on the page stand outside its main part and were left out", "Compare with the page.")
+        )
+    if not text.strip() and tree.body.text(separator="").strip():
+        raise ReadError(f"{where}: the page is navigation only", hint="Open the address of the document itself.")
     text = _with_title(text, front, tree)
     if not text.strip():
         raise ReadError(f"{where}: the page has no text", hint="Open it in a browser; it may need scripts. Save what you see as PDF.")
@@ -153,14 +160,15 @@ def _weights(root: LexborNode, hidden: bool) -> dict[int, _Weight]:
     return weights
 
 
-def _document(body: LexborNode, marks: dict[int, str], hidden: bool) -> tuple[str, float]:
-    """(text of the document on the page, marks of prose per character of the whole page)."""
+def _document(body: LexborNode, marks: dict[int, str], hidden: bool) -> tuple[str, float, float]:
+    """(text of the document on the page, marks of prose per character of the whole page, share of prose left out when it is much)."""
     weights = _weights(body, hidden)
     total = weights.get(body.mem_id, _Weight())
     root = _main_part(body, weights)
     frames = set(_frames(root, weights))
     text = _Writer(weights, marks, frames, hidden).write(root)
-    return text, total.prose / max(1, total.text)
+    lost = total.prose - len(_PROSE.findall(text))
+    return text, total.prose / max(1, total.text), lost / total.prose if lost > max(10, _MUCH * total.prose) else 0.0
 
 
 def _main_part(body: LexborNode, weights: dict[int, _Weight]) -> LexborNode:

@@ -48,8 +48,10 @@ def paragraphs(pages: Sequence[PageRows]) -> tuple[str, tuple[Page, ...]]:
     spans: list[int] = []
     length = 0
     before: tuple[Row, PageRows] | None = None
+    usual = _left([row for page in cleaned for row in page.rows])
     for page in cleaned:
-        left, gap = _left(page), _usual_gap(page)
+        left = _left(page.rows) if len(page.rows) > 4 else usual
+        gap = _usual_gap(page)
         starts_at: int | None = None
         for row in page.rows:
             text = row.text.strip()
@@ -76,7 +78,7 @@ def paragraphs(pages: Sequence[PageRows]) -> tuple[str, tuple[Page, ...]]:
 def _goes_on(before: tuple[Row, PageRows], row: Row, page: PageRows, left: float, gap: float, full: float, indents: bool) -> bool:
     last, last_page = before
     core, text = last.text.strip(), row.text.strip()
-    if cell_width(core) < full * _FULL or full == 0:
+    if cell_width(core) < full * _FULL or full == 0 or re.match(r"附\s?件\s?\d{0,2}\s?[：:].*[）》]$", core):
         return _open_title(core, text)
     ended = core[-1] in TERMINAL
     if row.x is None:
@@ -98,9 +100,9 @@ def _open_title(core: str, text: str) -> bool:
     return core.rfind("《") > core.rfind("》") and "》" in text[:60] and core[-1] not in TERMINAL
 
 
-def _left(page: PageRows) -> float:
-    """Left margin of a page: the smallest position that several rows share."""
-    counts = Counter(round(row.x) for row in page.rows if row.x is not None and len(row.text.strip()) > 3)
+def _left(rows: Sequence[Row]) -> float:
+    """Left margin: the smallest position that several rows share."""
+    counts = Counter(round(row.x) for row in rows if row.x is not None and len(row.text.strip()) > 3)
     if not counts:
         return 0.0
     shared = [x for x, n in counts.items() if n + counts.get(x + 1, 0) + counts.get(x - 1, 0) >= max(2, 0.15 * sum(counts.values()))]
@@ -124,7 +126,7 @@ def _uses_indents(pages: Sequence[PageRows]) -> bool:
     """True when paragraphs of this document begin with an indentation."""
     total = inside = 0
     for page in pages:
-        left = _left(page)
+        left = _left(page.rows)
         for row in page.rows:
             if row.x is not None and len(row.text.strip()) > 12:
                 total += 1
@@ -135,16 +137,18 @@ def _uses_indents(pages: Sequence[PageRows]) -> bool:
 def _without_furniture(pages: Sequence[PageRows]) -> list[PageRows]:
     """Pages without page numbers, print headers and lines that come back at the top or bottom of most pages."""
     chrome = chrome_pattern("anywhere").fullmatch
-    edges: Counter[str] = Counter()
+    edges: Counter[tuple[str, int]] = Counter()
     for page in pages:
-        edges.update({_key(row.text) for row in (*page.rows[:2], *page.rows[-2:])})
+        edges.update({_key(row) for row in (*page.rows[:2], *page.rows[-2:])})
+    often = max(3, 0.5 * len(pages))
     out = []
     for page in pages:
         kept, last = [], len(page.rows) - 1
         for i, row in enumerate(page.rows):
             core = row.text.strip()
             at_edge = i < 2 or i > last - 2
-            repeated = len(pages) >= 3 and at_edge and len(core) <= 60 and edges[_key(core)] >= max(3, 0.5 * len(pages)) and page is not pages[0]
+            # without positions the first of equal lines may be the title of the document
+            repeated = at_edge and len(core) <= 60 and edges[_key(row)] >= often and (row.y is not None or page is not pages[0])
             number = at_edge and re.fullmatch(r"\d{1,4}", core) is not None and _near_number(int(core), page.number, len(pages))
             if not core or repeated or number or (at_edge and len(core) <= 200 and chrome(core)):
                 continue
@@ -158,5 +162,6 @@ def _near_number(value: int, number: int, pages: int) -> bool:
     return abs(value - number) <= max(3, pages // 10)
 
 
-def _key(text: str) -> str:
-    return re.sub(r"[\d\s]+", "", text) or "#"
+def _key(row: Row) -> tuple[str, int]:
+    """What makes two edge lines the same: their text without digits, and their height on the page where it is known."""
+    return re.sub(r"[\d\s]+", "", row.text) or "#", -1 if row.y is None else round(row.y / 6)

@@ -119,7 +119,7 @@ def _rows(pieces: Sequence[tuple[float, float, float, str]]) -> Iterator[Row]:
         line.sort(key=lambda p: p[0])
         text, right = "", None
         for x, _, size, piece in line:
-            gap = right is not None and x - right > 1.2 * size
+            gap = right is not None and x - right > 0.6 * size
             text += (" " if gap else "") + piece
             right = x + size * sum(1.0 if ord(c) > 0x2E80 else 0.5 for c in piece)
         yield Row(text, line[0][0], line[0][1])
