@@ -505,3 +505,50 @@ def test_hostile_repetition_is_read_in_linear_time(unit):
 
     seconds(500)
     assert seconds(6000) < 24 * max(seconds(1000), 0.01)
+
+
+def _mutated(text: str, rng: random.Random) -> str:
+    """A real text as a bad copy would give it: lines lost, doubled, joined, cut, marks and spaces changed."""
+    lines = text.split("\n")
+    for _ in range(rng.randint(1, 8)):
+        i = rng.randrange(len(lines))
+        kind = rng.randrange(7)
+        if kind == 0:
+            del lines[i : i + rng.randint(1, 5)]
+        elif kind == 1:
+            lines[i:i] = lines[max(0, i - 3) : i]
+        elif kind == 2:
+            lines[i] = lines[i] + (lines.pop(i + 1) if i + 1 < len(lines) else "")
+        elif kind == 3:
+            cut = rng.randint(0, len(lines[i]))
+            lines[i : i + 1] = [lines[i][:cut], lines[i][cut:]]
+        elif kind == 4:
+            lines[i] = lines[i].replace("（", "(").replace("第", "第 ")
+        elif kind == 5:
+            lines[i] = "".join(rng.sample(lines[i], len(lines[i])))
+        else:
+            lines[i:i] = rng.sample(_PIECES, 3)
+        lines = lines or [""]
+    return "\n".join(lines)
+
+
+def test_no_mutation_of_real_texts_breaks_the_promise(shared_corpus):
+    from kb.cite import TitleIndex, local_aliases, parse_citations
+    from kb.metadata import extract_metadata
+
+    rng = random.Random(11)
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in sorted(shared_corpus.glob("*/*.md"))
+        if path.parent.name != "originals"
+    ]
+    titles = TitleIndex([])
+    for _ in range(400):
+        text = _mutated(rng.choice(texts)[:6000], rng)
+        meta, _ = extract_metadata(text, path_level="national")
+        document = parse(text, meta, doc_id="d")
+        check(document)
+        local_aliases(text)
+        for provision in rng.sample(document.provisions, min(3, len(document.provisions))):
+            for citation in parse_citations(provision.text, titles, provision):
+                assert provision.text[slice(*citation.span)]
