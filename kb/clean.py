@@ -154,13 +154,13 @@ def _joined_name(match: re.Match[str]) -> str:
 
 
 _GAP = re.compile(rf"(?<=[{_HAN}，。；、：,]) (?=[{_HAN}])")
-_FIRST_GAP = re.compile(rf"^[#\s]*(?:第{NUMERAL}{{1,6}}[编章节条](?:之{NUMERAL}+)?|{NUMERAL}{{1,3}}、|[（(]{NUMERAL}{{1,3}}[）)]) ")
+_FIRST_GAP = re.compile(rf"^[#\s]*(?:第{NUMERAL}{{1,6}}[编章节条](?:之{NUMERAL}+)?|{NUMERAL}{{1,3}}、|[（(]{NUMERAL}{{1,3}}[）)]) ", re.M)
 _SENTENCE = re.compile(r"[，。；、,;]")
 
 
 def prose_gaps(text: str) -> str:
     """In a text full of gaps between characters (justified type), lines of prose lose them; headings and name lists keep theirs."""
-    gaps = len(_GAP.findall(text))
+    gaps = len(_GAP.findall(text)) - len(_FIRST_GAP.findall(text))
     if gaps < 20 or gaps < 0.005 * len(text):
         return text
     lines = text.split("\n")
