@@ -263,7 +263,7 @@ def _spacing(document: Document, source: SourceText) -> Iterator[Finding]:
         yield Finding("warning", source.path, f"{left} spaces between characters could not be removed safely", "Words may not be found; get another edition.")
         return
     spaces = source.text.count(" ") + source.text.count("　") - document.text.count(" ") - document.text.count("　")
-    if spaces > 10 and (repaired := len(source.text) - len(letter_spacing(source.text))) > 3:
+    if spaces > 3 and (repaired := len(source.text) - len(letter_spacing(source.text))) > 3:
         yield Finding("info", source.path, f"letter-spaced headings repaired, {repaired} spaces", "")
 
 
