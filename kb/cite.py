@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kb.docnos import find_numbers
 from kb.models import Document, Provision, Unit
+from kb.names import is_draft_title
 from kb.numerals import ANY_NUMERAL, NUMERAL, article_label, article_number, to_chinese, to_int
-from kb.titles import NameMatch, TitleEntry, TitleIndex, entry_of, find_numbers, is_draft_title
+from kb.titles import NameMatch, TitleEntry, TitleIndex, entry_of
 
 __all__ = [
     "Citation",

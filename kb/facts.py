@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from kb.docnos import canonical_maker, number_keys
 from kb.models import Document
-from kb.titles import TitleIndex, canonical_maker, number_keys, title_key
+from kb.names import title_key
+from kb.titles import TitleIndex
 
 FIELDS = ("title", "doc_no", "issuers", "adopted_on", "issued_on", "effective_on", "kind", "status")
 _KINDS = {

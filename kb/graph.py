@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kb.cite import Citation, TitleIndex, local_aliases, parse_citations
 from kb.models import Document, Provision
-from kb.titles import title_key
+from kb.names import title_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from dataclasses import fields, replace
 from datetime import date
 
 from kb.cite import local_aliases
+from kb.docnos import DOC_NO, canonical_doc_no
 from kb.models import DocumentMeta, Finding
+from kb.names import NOUNS, is_draft_title
 from kb.numerals import ANY_NUMERAL, to_int
-from kb.titles import DOC_NO, NOUNS, canonical_doc_no, is_draft_title
 
 _HEAD_CHARS = 4000
 _Y, _M, _D = r"((?:19|20|２０|１９)[\d０-９]{2})", r"([\d０-９]{1,2})", r"([\d０-９l]{1,2})"

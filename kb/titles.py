@@ -1,4 +1,4 @@
-"""Names of instruments in, document ids out: formal titles, short names, typing slips, 文号, 令号, 公告号.
+"""Names and numbers of instruments in, document ids out: formal titles, short names, typing slips, 文号, 令号, 公告号.
 
 Short names come from three places: what people listed (`kb/data/aliases.yaml`, catalogue), rules that drop the parts people
 drop (中华人民共和国, 经济特区, 暂行, 管理 ...), and subsequences (网数条例). A name that fits several instruments keeps all of them, best first.
@@ -10,78 +10,20 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
-import yaml
 from rapidfuzz.distance import OSA
 
+from kb.docnos import number_keys
 from kb.models import Document
+from kb.names import KEPT_MARKS, TITLE_NOUNS, alias_data, derived_names, is_draft_title, noun_of, title_key
 from kb.numerals import ANY_NUMERAL, article_label, to_int
 
-NOUNS = (
-    "实施细则",
-    "实施办法",
-    "实施意见",
-    "指导意见",
-    "实施方案",
-    "工作方案",
-    "行动计划",
-    "行动方案",
-    "若干措施",
-    "管理办法",
-    "暂行办法",
-    "条例",
-    "办法",
-    "规定",
-    "规范",
-    "意见",
-    "方案",
-    "通知",
-    "指南",
-    "指引",
-    "计划",
-    "措施",
-    "规程",
-    "细则",
-    "规划",
-    "纲要",
-    "决定",
-    "法典",
-    "法",
-    "批复",
-    "准则",
-)
-_NOUN_END = (
-    "条例",
-    "办法",
-    "规定",
-    "规范",
-    "意见",
-    "方案",
-    "通知",
-    "指南",
-    "指引",
-    "计划",
-    "措施",
-    "规程",
-    "细则",
-    "规划",
-    "纲要",
-    "决定",
-    "批复",
-    "法",
-)
 # 法 inside 法律, 法规, 方法 is no title
 _NOUN = re.compile(
-    "|".join(noun for noun in _NOUN_END if noun != "法") + "|(?<![方合依守违执立司])法(?![律规定人院治学制庭])"
+    "|".join(noun for noun in TITLE_NOUNS if noun != "法") + "|(?<![方合依守违执立司])法(?![律规定人院治学制庭])"
 )
-_KEEP = set("×+")
-_DRAFT = re.compile(r"征求.{0,4}意见|征求.{0,2}见稿|草案|送审稿|修订稿|公开征求")
-_DROPPED_WORDS = ("暂行", "试行", "管理", "实施", "促进", "若干", "工作", "发展")
-_DRAFT_BRACKET = re.compile(r"[（(][^（）()]*(?:征求|草案|送审)[^（）()]*[）)]")
 # a pair of characters that more names than this share says nothing about which name is meant
 _CROWDED = 300
 _ORDER = ("exact", "alias", "formal", "derived")
@@ -115,129 +57,6 @@ class NameMatch:
     doc_ids: tuple[str, ...]
     how: str
     name: str
-
-
-@lru_cache(maxsize=1)
-def alias_data() -> Mapping[str, object]:
-    """The lists of kb/data/aliases.yaml."""
-    path = Path(__file__).parent / "data" / "aliases.yaml"
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-def title_key(title: str) -> str:
-    """Comparison form of a title: NFKC, no white space, marks or brackets, lower case. × and + count as letters."""
-    text = unicodedata.normalize("NFKC", title)
-    return "".join(c for c in text if c.isalnum() or c in _KEEP).lower()
-
-
-def is_draft_title(title: str) -> bool:
-    """True for 征求意见稿, 草案, 送审稿."""
-    return bool(_DRAFT.search(title))
-
-
-# --- numbers -----------------------------------------------------------------------------------------------------------
-
-_OPEN, _CLOSE = r"[〔\[（(【﹝〈<［]", r"[〕\])）】﹞〉>］]"
-DOC_NO = re.compile(
-    rf"([\u4e00-\u9fffA-Za-z]{{1,16}})\s*{_OPEN}\s*((?:19|20)\d{{2}})\s*年?\s*{_CLOSE}\s*第?\s*(\d{{1,5}})\s*号?"
-)
-_LOOSE_DOC_NO = re.compile(r"([\u4e00-\u9fff]{2,12})\s*((?:19|20)\d{2})\s*年?[\s\-第]*?(\d{1,5})\s*号")
-_SPACED_DOC_NO = re.compile(r"([\u4e00-\u9fff]{2,12}?)\s*((?:19|20)\d{2})\s+第?\s*(\d{1,5})(?!\d)")
-ORDER = re.compile(rf"([\u4e00-\u9fff、 　]{{2,40}}?)令\s*(?:[（(]?\s*(?:\d{{4}}年\s*)?第?\s*({ANY_NUMERAL})\s*号)")
-NOTICE = re.compile(
-    rf"([\u4e00-\u9fff]{{2,30}})公告\s*[（(〔【\[]?\s*(?:([{'零〇一二三四五六七八九十'}]+届)[】\]〕）)]?)?\s*(?:\d{{4}}年)?第?\s*({ANY_NUMERAL})\s*号"
-)
-STANDARD = re.compile(r"((?:GB|DB\d{2,4}|YD|GA|JR|TC|T/[A-Z]+)(?:/[TZ])?)\s?(\d+(?:\.\d+)?)\s?[—–\-]\s?(\d{4})")
-
-
-_HAS_DIGIT = re.compile(r"\d|令|公告")
-
-
-def canonical_doc_no(letters: str, year: str, number: str) -> str:
-    """发改数据规 + 2025 + 026 -> 发改数据规〔2025〕26号."""
-    return f"{letters.strip()}〔{year}〕{int(number)}号"
-
-
-def doc_no_key(letters: str, year: str, number: str) -> str:
-    """Key that ignores brackets, spaces and padding: 发改价格2025-65."""
-    return f"{title_key(letters)}{year}-{int(number)}"
-
-
-def canonical_maker(name: str) -> str:
-    """One name for the forms of a maker: 国家网信办 -> 国家互联网信息办公室. Unknown makers come back unchanged."""
-    bare = re.sub(r"[\s　、]+", " ", name).strip().split(" ")[0]
-    bare = re.sub(r"等?[零〇一二三四五六七八九十]*部门$", "", bare)
-    for canonical, forms in alias_data()["makers"].items():
-        if bare in forms:
-            return canonical
-    return bare
-
-
-def order_key(maker: str, number: int) -> str:
-    """Key of a decree: 国家互联网信息办公室令16."""
-    return f"{canonical_maker(maker)}令{number}"
-
-
-def number_keys(doc_no: str) -> list[str]:
-    """Every lookup key of a stored number: 文号, decree, notice or standard."""
-    keys = [doc_no_key(*m.groups()) for m in DOC_NO.finditer(doc_no)]
-    keys += [order_key(m[1], to_int(m[2])) for m in ORDER.finditer(doc_no)]
-    keys += [f"公告{to_int(m[3])}:{title_key(m[1])}" for m in NOTICE.finditer(doc_no)]
-    keys += [f"std{m[1]}{m[2]}-{m[3]}" for m in STANDARD.finditer(doc_no)]
-    return keys
-
-
-@dataclass(frozen=True, slots=True)
-class NumberMatch:
-    """A 文号, decree, notice or standard number in a text; `text` is its canonical form."""
-
-    start: int
-    end: int
-    text: str
-    keys: tuple[str, ...]
-
-
-def find_numbers(text: str, *, loose: bool) -> list[NumberMatch]:
-    """Numbers in order of position; `loose` also takes forms without brackets, as people type them."""
-    if not _HAS_DIGIT.search(text):
-        return []
-    found = [_doc_number(match) for match in DOC_NO.finditer(text)]
-    if loose:
-        found += [_doc_number(m) for m in _LOOSE_DOC_NO.finditer(text)]
-        found += [_doc_number(m) for m in _SPACED_DOC_NO.finditer(text)]
-    for match in ORDER.finditer(text) if "令" in text else ():
-        maker, number = match[1].strip("、 　"), to_int(match[2])
-        keys = tuple(order_key(maker[i:], number) for i in range(min(len(maker) - 1, 24)))
-        found.append(NumberMatch(match.start(), match.end(), f"{maker}令第{number}号", keys))
-    for match in NOTICE.finditer(text) if "公告" in text else ():
-        number = to_int(match[3])
-        keys = tuple(f"公告{number}:{title_key(match[1][i:])}" for i in range(len(match[1]) - 1))
-        found.append(NumberMatch(match.start(), match.end(), match[0], keys))
-    for match in STANDARD.finditer(text):
-        found.append(NumberMatch(match.start(), match.end(), match[0], (f"std{match[1]}{match[2]}-{match[3]}",)))
-    found.sort(key=lambda m: (m.start, -m.end))
-    kept: list[NumberMatch] = []
-    for match in found:
-        if not kept or match.start >= kept[-1].end:
-            kept.append(match)
-    return kept
-
-
-_LEAD = re.compile(
-    r"^.*(?:按照|根据|依据|关于|参照|落实|贯彻|以及|见于|详见|印发|文号|号文|[和及与见对查按由的])(?=[\u4e00-\u9fff]{2,})"
-)
-
-
-def _doc_number(match: re.Match[str]) -> NumberMatch:
-    letters, year, number = match.groups()
-    keys = tuple(doc_no_key(letters[i:], year, number) for i in range(max(1, len(letters) - 1)))
-    clean = _LEAD.sub("", letters) or letters
-    return NumberMatch(
-        match.start() + len(letters) - len(clean), match.end(), canonical_doc_no(clean, year, number), keys
-    )
-
-
-# --- names -------------------------------------------------------------------------------------------------------------
 
 
 class TitleIndex:
@@ -380,7 +199,7 @@ class TitleIndex:
             if _broken(text, offsets, position, end):
                 continue
             how = self._best_how(name)
-            if how in ("formal", "derived") and not name.endswith(_NOUN_END):
+            if how in ("formal", "derived") and not name.endswith(TITLE_NOUNS):
                 continue
             ids, how = self._ranked(name, _article_after(text, offsets[end - 1] + 1))
             ids = self._of_place(compact, position, ids)
@@ -447,7 +266,7 @@ class TitleIndex:
             if (
                 own < 5
                 or len(name) <= longer_than
-                or _noun_of(name) != (_noun_of(tail) or _noun_of(name))
+                or noun_of(name) != (noun_of(tail) or noun_of(name))
                 or shared < (1 if crowded else len(name) - 1 - 2 * allowed)
             ):
                 continue
@@ -473,7 +292,7 @@ class TitleIndex:
             names = [
                 name
                 for name in self._by_head_char(core[0])
-                if _noun_of(name) == noun
+                if noun_of(name) == noun
                 and len(name) > length + len(noun)
                 and _is_abbreviation(core, name[: -len(noun)])
             ]
@@ -501,64 +320,13 @@ def entry_of(document: Document) -> TitleEntry:
     )
 
 
-@lru_cache(maxsize=4096)
-def derived_names(title: str) -> dict[str, str]:
-    """Keys of the short forms of a title with their grade, formal or derived; the title's own key is not among them."""
-    quoted = re.search(r"(?:印发|发布|公布|公开征求)《([^《》]+(?:〈[^〈〉]+〉[^《》]*)?)》", title)
-    bases = [title] + ([quoted[1]] if quoted else [])
-    own, names = title_key(title), {}
-    for base in bases:
-        bare = re.sub(r"[（(][^（）()]*[）)]", "", base)
-        for form in (base, bare, _DRAFT_BRACKET.sub("", base)):
-            formal = _formal(title_key(form))
-            names.update(dict.fromkeys(formal, "formal"))
-            for name in formal:
-                for loose in _loose(name):
-                    names.setdefault(loose, "derived")
-    return {n: how for n, how in names.items() if n != own and len(n) >= 3 and n not in NOUNS}
-
-
-def _formal(key: str) -> list[str]:
-    """Forms that name the same instrument without doubt: without the state, without the makers before 关于."""
-    forms = [key]
-    if key.startswith("中华人民共和国"):
-        forms.append(key[7:])
-    about = re.match(r"^(.{0,60}?)关于(?:印发|发布|公布)?(.+)$", key)
-    if about:
-        forms += [f"关于{about[2]}", about[2]]
-    return forms
-
-
-def _loose(form: str) -> list[str]:
-    """Forms people type: without place, without 的, 暂行, 管理 and other filler."""
-    forms = [form, re.sub(r"的(?=(?:实施|指导|若干)?(?:意见|通知|方案|规定|措施|决定)$)", "", form)]
-    place = re.match(r"^(.{2,4}?)(经济特区|省|市|自治区)(.{2,})$", form)
-    if place:
-        name, kind, rest = place.groups()
-        forms += [name + rest, rest]
-        if kind == "经济特区":
-            forms += [f"{name}市{rest}", f"特区{rest}", f"{name}特区{rest}"]
-    out = list(forms)
-    for name in forms:
-        noun = _noun_of(name)
-        core = name[: len(name) - len(noun)]
-        lean = core
-        for word in _DROPPED_WORDS:
-            lean = lean.replace(word, "")
-            if word in core and len(core) - len(word) >= 4:
-                out.append(core.replace(word, "") + noun)
-        if noun and len(lean) >= 4:
-            out.append(lean + noun)
-    return [name for name in out if name != form]
-
-
 def _compact(text: str) -> tuple[str, list[int]]:
     """Letters and digits of a text in comparison form, and where each stood."""
     chars, offsets = [], []
     for i, raw in enumerate(text):
         folded = raw if "\u4e00" <= raw <= "\u9fff" else unicodedata.normalize("NFKC", raw).lower()
         for c in folded:
-            if c.isalnum() or c in _KEEP:
+            if c.isalnum() or c in KEPT_MARKS:
                 chars.append(c)
                 offsets.append(i)
     return "".join(chars), offsets
@@ -592,10 +360,6 @@ def _name_ends(compact: str) -> list[tuple[int, str]]:
     for match in _ARTICLE_START.finditer(compact):
         ends.setdefault(match.start(), "")
     return sorted((end, noun) for end, noun in ends.items() if end)
-
-
-def _noun_of(name: str) -> str:
-    return next((noun for noun in _NOUN_END if name.endswith(noun)), "")
 
 
 def _is_abbreviation(core: str, full: str) -> bool:

@@ -18,8 +18,9 @@ from rapidfuzz.distance import Levenshtein
 from kb.cite import Citation, parse_query, resolve
 from kb.metadata import family_key, status_on, version_start
 from kb.models import STATUS_NAMES, Document, DocumentMeta, Provision, Unit
+from kb.names import is_draft_title, title_key
 from kb.numerals import ANY_NUMERAL, article_label, to_int
-from kb.titles import TitleIndex, is_draft_title, title_key
+from kb.titles import TitleIndex
 
 SAME, CHANGED, RENUMBERED, ADDED, REMOVED = "same", "changed", "renumbered", "added", "removed"
 _ALIGNED_FROM = 0.5

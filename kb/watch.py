@@ -26,10 +26,10 @@ from kb.index import Library
 from kb.links import Link, address_key, attachments, find_links, objection
 from kb.metadata import family_key
 from kb.models import LEVELS, DocumentMeta, Finding
+from kb.names import is_draft_title
 from kb.read import read_file
 from kb.read.plain import decode
 from kb.settings import Settings
-from kb.titles import is_draft_title
 from kb.versions import same_wording
 from kb.web import Client, Limits, Reply
 

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from kb.cite import TitleEntry, TitleIndex, local_aliases, parse_citations, parse_query, resolve
+from kb.docnos import canonical_maker, find_numbers, number_keys
 from kb.graph import build_graph, cited_but_missing, reverse_index
 from kb.models import DocumentMeta
 from kb.numerals import article_label
 from kb.parse import parse
-from kb.titles import canonical_maker, find_numbers, number_keys
 
 
 def articles(n: int) -> frozenset[str]:
