@@ -131,7 +131,7 @@ def gap_rows(
     """Rows of some national documents against one scope, in the order of the documents and of their duties.
 
     Args:
-        progress: called with ("judge", done, total) per duty that had to be judged now.
+        progress: called with ("judge", done, total), in duties, after each document that had to be judged now.
     """
     infos = [library.info(i) for i in dict.fromkeys(doc_ids)]
     with _store(library) as store:
@@ -171,13 +171,10 @@ def _judge(library, infos, scope, keys, store, progress) -> dict[str, list[Asses
     done, out = 0, {}
     for info in infos:
         national = gaps.build_national(library.document(info.doc_id), encode)
-        vectors = national.vectors if national.vectors is not None else [None] * len(national.duties)
-        rows = []
-        for duty, vector in zip(national.duties, vectors, strict=True):
-            rows.append(gaps.judge(duty, national, local, vector=vector, threshold=library.settings.undetermined_below))
-            done += 1
-            if progress:
-                progress("judge", done, total)
+        rows = gaps.judge_all(national, local, threshold=library.settings.undetermined_below)
+        done += len(rows)
+        if progress:
+            progress("judge", done, total)
         out[info.doc_id] = rows
         _save(store, keys[info.doc_id], rows)
     return out
