@@ -253,3 +253,21 @@ def _run(text: str, *, bold: bool = False, small: bool = False, colour: str | No
 def _clean(text: str) -> str:
     """Text that XML can hold."""
     return _BAD.sub("", text)
+
+
+def comments_docx(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+    """A table of comments on a draft (六栏意见表) as a Word file."""
+    doc = Document()
+    _page(doc)
+    head = doc.add_paragraph()
+    head.alignment = 1
+    run = head.add_run(_clean(f"《{title}》比对意见表"))
+    run.bold, run.font.size = True, Pt(15)
+    table = _Table(doc, (12, 30, 62, 16, 107, 40), heads)
+    for row in rows:
+        table.row([[[(value, {})]] for value in row])
+    doc.add_paragraph()
+    doc.add_paragraph("本表由程序比对生成，供起草、审查参考，是否采纳由人工判断。")
+    buffer = io.BytesIO()
+    doc.save(buffer)
+    return buffer.getvalue()

@@ -23,6 +23,7 @@ COMMANDS = {
     "eval": ("kb.cli.evaluate", "Measure search, gaps and statutes against labels."),
     "review": ("kb.cli.review", "List what waits for people; record decisions."),
     "report": ("kb.cli.report", "Write comparison tables, ledgers and task lists."),
+    "draft": ("kb.cli.draft", "Check a draft against national duties."),
     "serve": ("kb.cli.serve", "Open the workbench in a browser."),
     "doctor": ("kb.cli.doctor", "Print the state of a corpus and its index."),
     "catalog": ("kb.cli.catalog", "Check the catalogue."),

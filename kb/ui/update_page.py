@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import queue
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import streamlit as st
 
+from kb.change_note import as_markdown
 from kb.errors import KbError
 from kb.index import Library, build, read_manifest
-from kb.models import LEVEL_NAMES, LEVELS
+from kb.models import LEVEL_NAMES, LEVELS, STATUS_NAMES
 from kb.ui.data import settings
+from kb.ui.markup import escape
+from kb.ui.names import QUALITY_NAMES
+from kb.update import update
 
+AUTO = "自动"
+ITEM_STATES = {"new": "可以收入", "incomplete": "文本不完整", "same": "文库已有相同内容，不再收入", "undecided": "请在上面指明层级"}
+DATE_NAMES = {"signed_on": "成文", "promulgated_on": "公布", "effective_on": "施行", "expires_on": "失效"}
 STAGES = {"read": "读取文件", "embed": "计算语义", "judge": "比对", "write": "写入"}
 
 
@@ -29,7 +38,9 @@ def page(library: Library | None) -> None:
 
 def _add() -> None:
     st.subheader("添加文件")
-    level = st.segmented_control("放入", LEVELS, format_func=LEVEL_NAMES.get, default="national", key="update:level", required=True)
+    level = st.segmented_control(
+        "层级", [AUTO, *LEVELS], format_func=lambda v: LEVEL_NAMES.get(v, v), default=AUTO, key="update:level", required=True, help="自动：按标题和制定机关判断"
+    )
     limit = settings().max_file_mb
     files = st.file_uploader(
         f"选择文件（PDF、Word、OFD、网页、文本；每个不超过 {limit} MB）", accept_multiple_files=True, max_upload_size=limit,
@@ -38,34 +49,28 @@ def _add() -> None:
     if not files:
         st.caption("先预览，确认标题、文号、日期和条数无误后再放入文库。没有文件时，也可以把文件放进 corpus 文件夹，再点“更新索引”。")
         return
-    import tempfile
-    from pathlib import Path
+    from kb.ingest import add, preview
+    from kb.read import Limits
 
-    from kb.corpus import SourceFile, to_document
-    from kb.read import read_file
-
-    previews = []
+    current = settings()
     with tempfile.TemporaryDirectory() as folder:
+        paths = []
         for number, file in enumerate(files):
-            name = safe_name(file.name)
-            path = Path(folder) / f"{number}" / name
+            path = Path(folder) / f"{number}" / safe_name(file.name)
             path.parent.mkdir()
             path.write_bytes(file.getvalue())
-            try:
-                source = read_file(path, name=name)
-                previews.append((name, file, to_document(source, SourceFile(path, f"{level}/{name}", level)), ""))
-            except KbError as error:
-                previews.append((name, file, None, f"{error.message} {error.hint}"))
-    for name, _, document, problem in previews:
-        _preview(name, document, problem)
-    good = [(name, file) for name, file, document, _ in previews if document is not None and document.provisions]
-    if good and st.button(f"放入文库并更新（{len(good)} 份）", type="primary"):
-        added, refused = place(settings().corpus, level, [(name, file.getvalue()) for name, file in good])
-        for text in refused:
-            st.warning(text)
-        if added:
-            st.session_state["update:turn"] = st.session_state.get("update:turn", 0) + 1
-            _run()
+            paths.append(path)
+        limits = Limits(max_bytes=current.max_file_mb * 2**20, max_pages=current.max_pages)
+        items = list(preview(paths, current.corpus, level=None if level == AUTO else level, limits=limits))
+    for item in items:
+        _preview(item)
+    doubtful = any(i.state == "incomplete" for i in items)
+    also = doubtful and st.checkbox("不完整的也收入（不会据以认定“未覆盖”）")
+    ready = [i for i in items if i.state == "new" or (also and i.state == "incomplete")]
+    if ready and st.button(f"放入文库并更新（{len(ready)} 份）", type="primary"):
+        add(ready, current.corpus, incomplete=bool(also))
+        st.session_state["update:turn"] = st.session_state.get("update:turn", 0) + 1
+        _run()
 
 
 def safe_name(name: str) -> str:
@@ -75,41 +80,21 @@ def safe_name(name: str) -> str:
     return bare[-120:] or "未命名.txt"
 
 
-def place(corpus, level: str, files: list[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
-    """Write files into the folder of their level; a file of the same name with other content is never overwritten."""
-    added, refused = [], []
-    folder = corpus / level
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files:
-        target = folder / name
-        if target.exists():
-            same = target.read_bytes() == data
-            refused.append(f"{name}：文库里已有同名文件{'，内容相同' if same else '，内容不同；请先改名，或用 kb ingest 作为新版本收入'}。")
-            continue
-        target.write_bytes(data)
-        added.append(name)
-    return added, refused
-
-
-def _preview(name: str, document, problem: str) -> None:
+def _preview(item) -> None:
     with st.container(border=True):
-        if document is None:
-            st.error(f"**{name}**　不能读取：{problem}")
+        name = item.path.rsplit("/", 1)[-1]
+        if item.state == "refused":
+            st.error(f"**{escape(name)}**　不能收入：" + "；".join(f"{f.what} {f.fix}" for f in item.findings))
             return
-        meta = document.meta
-        st.markdown(f"**{name}**")
-        facts = [("标题", meta.title), ("文号", meta.doc_no), ("文种", meta.kind), ("制定机关", "、".join(meta.issuers)), ("公布", meta.promulgated_on or meta.signed_on), ("施行", meta.effective_on)]
-        st.caption("　".join(f"{k}：{v or '未识别'}" for k, v in facts))
-        labels = [p.label for p in document.provisions]
-        if not labels:
-            st.warning("没有识别出条文，不会放入文库。请检查文件是否为扫描件、目录页或网页导航。")
-            return
-        st.caption(f"共 {len(labels)} 条：{labels[0]} … {labels[-1]}")
-        for finding in document.findings[:5]:
-            st.caption(f"· {finding.what} {finding.fix}")
-        with st.expander("前几条正文"):
-            for provision in document.provisions[:3]:
-                st.text(provision.text[:400])
+        st.markdown(f"**{escape(name)}**　{ITEM_STATES.get(item.state, item.state)}")
+        facts = [("标题", item.title), ("文号", item.doc_no), ("文种", item.kind), ("层级", LEVEL_NAMES.get(item.level, "")), ("时效", STATUS_NAMES.get(item.status, item.status))]
+        facts += [(DATE_NAMES.get(k, k), v) for k, v in item.dates.items()]
+        st.caption(escape("　".join(f"{k}：{v or '未识别'}" for k, v in facts)))
+        st.caption(f"{item.provisions} 条，{item.characters:,} 字，文本{QUALITY_NAMES.get(item.quality, item.quality)}；存放于 {escape(item.target or '—')}")
+        for text in item.first[:3]:
+            st.text(text[:160])
+        for finding in item.findings[:6]:
+            st.caption(f"· {escape(finding.what)} {escape(finding.fix)}")
 
 
 def _build(library: Library | None) -> None:
@@ -129,7 +114,11 @@ def _run(force: bool = False) -> None:
 
     def work() -> None:
         try:
-            result["summary"] = build(current, progress=lambda *event: events.put(event), force=force)
+            if force:
+                result["summary"] = build(current, progress=lambda *event: events.put(event), force=True)
+            else:
+                done = update(current, progress=lambda *event: events.put(event))
+                result["summary"], result["note"] = done.summary, done.note
         except KbError as error:
             result["error"] = error
 
@@ -150,7 +139,8 @@ def _run(force: bool = False) -> None:
     if error := result.get("error"):
         st.error(f"{error.message}\n\n{error.hint}")
         return
-    st.session_state["update:summary"] = (result["summary"], changed_documents(before, read_manifest(current.index)))
+    note = result.get("note")
+    st.session_state["update:summary"] = (result["summary"], changed_documents(before, read_manifest(current.index)), as_markdown(note) if note else "")
     st.rerun()
 
 
@@ -166,7 +156,7 @@ def changed_documents(before: dict | None, after: dict | None) -> dict[str, list
 def _last(library: Library | None) -> None:
     st.subheader("最近一次更新")
     if held := st.session_state.get("update:summary"):
-        summary, changed = held
+        summary, changed, note = held
         d = summary.documents
         st.success(
             f"完成，用时 {summary.seconds:.0f} 秒：新增 {d.new}、有变化 {d.changed}、未变 {d.same}、移除 {d.removed}、不能读取 {d.failed}；"
@@ -177,6 +167,10 @@ def _last(library: Library | None) -> None:
                 st.markdown(f"**{name}（{len(ids)}）**")
                 for doc_id in ids[:30]:
                     st.page_link(st.session_state["pages"]["library"], label=doc_id, query_params={"doc": doc_id}, disabled=name == "移除")
+        if note:
+            with st.expander("更新说明", expanded=True):
+                st.markdown(note)
+            st.download_button("下载更新说明", note, f"更新说明_{time.strftime('%Y%m%d')}.md", on_click="ignore")
         if any(changed.values()):
             st.page_link(st.session_state["pages"]["review"], label="查看因文本变化而待复核的条目", query_params={"q": "suspect"}, icon=":material/fact_check:")
     if library is None:
