@@ -165,7 +165,8 @@ def _build(settings: Settings, cache: Cache, progress: Progress | None, force: b
 def _write_generation(settings, corpus, encoder, cache, identity, counts, progress) -> BuildSummary:
     created = dt.datetime.now(dt.UTC)
     generation = new_name(settings.index, created)
-    folder = settings.index / f".tmp-{generation}"
+    # a name of its own: threads of a build that failed in this process may still hold the folder of that build
+    folder = settings.index / f".tmp-{generation}-{os.getpid()}-{time.monotonic_ns()}"
     folder.mkdir(parents=True)
     try:
         rows, embedded = _write_stores(folder, corpus, encoder, cache, progress)
