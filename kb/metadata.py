@@ -7,24 +7,17 @@ empty. A catalogue entry overrides what was extracted (`merge_meta`).
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import date
 
 from kb.cite import local_aliases
+from kb.dates import DATE_LINE, HEAD_CHARS, dates_of, expiry_of, history, printed_field, validity_of
 from kb.docnos import DOC_NO, canonical_doc_no
 from kb.models import DocumentMeta, Finding
 from kb.names import NOUNS, is_draft_title
 from kb.numerals import ANY_NUMERAL, to_int
 
-_HEAD_CHARS = 4000
-_Y, _M, _D = r"((?:19|20|２０|１９)[\d０-９]{2})", r"([\d０-９]{1,2})", r"([\d０-９l]{1,2})"
-_DATE = re.compile(rf"{_Y}\s*年\s*{_M}\s*月\s*{_D}\s*日")
-_HAN_DATE = re.compile(
-    r"([一二][〇○零O０一二三四五六七八九]{3})\s*年\s*([一二三四五六七八九十]{1,2})\s*月\s*([一二三四五六七八九十]{1,3})\s*日"
-)
-_DATE_LINE = re.compile(rf"^[（(]?\s*(?:{_DATE.pattern}|{_HAN_DATE.pattern})\s*(?:印发|发布)?\s*[）)]?$")
 _CHROME = re.compile(
     r"(?:[_\-—|]\s*)?(?:中国政府网|首都之窗|[\u4e00-\u9fff]{2,16}(?:门户网站|政府网|网站|电子政务网)|中央网络安全和信息化委员会办公室|国务院部门文件|政策库|通知公告|其他文件)\s*$"
 )
@@ -41,16 +34,16 @@ def extract_metadata(
     Returns:
         (meta, findings): findings name facts that could not be read, such as a 施行 clause without a date.
     """
-    lines = [line.strip(" \t　\u00a0#*") for line in text[:_HEAD_CHARS].split("\n")]
+    lines = [line.strip(" \t　\u00a0#*") for line in text[:HEAD_CHARS].split("\n")]
     lines = [line for line in lines if line]
     title, notice = _title(lines, file_name)
     number = _doc_no(text, lines, title)
-    dates = _dates(text, lines, title)
+    dates = dates_of(text, lines, title)
     kind = _kind(title, number, text, path_level)
     inferred = kind == "规范性文件" and not notice and _looks_like_rule(title, number, text, path_level)
-    validity = _validity(text)
+    validity = validity_of(text)
     expires = dates.get("expires_on") or (
-        _expiry(dates.get("effective_on") or dates.get("signed_on"), validity) if validity else None
+        expiry_of(dates.get("effective_on") or dates.get("signed_on"), validity) if validity else None
     )
     kind = "部门规章" if inferred else kind
     draft = is_draft_title(title) or is_draft_title(file_name)
@@ -253,22 +246,6 @@ _ORDER_IN_HISTORY = re.compile(
 _NOTICE_LINE = re.compile(rf"^(.{{4,40}}?公告)$|^(.{{4,40}}?公告)\s*[（(]?.{{0,6}}?第?\s*({ANY_NUMERAL})\s*号[）)]?$")
 
 
-# fields that a web page or its text export prints beside the document (domain: 版头 and page header)
-_FIELDS = {
-    "doc_no": re.compile(r"^(?:发文字号|文\s*号|文件编号)\s*[：:]\s*(.{4,30}?号)", re.M),
-    "signed_on": re.compile(
-        r"^(?:成文日期|发文日期|签发日期)\s*[：:]\s*(\d{4}\s?年\s?\d{1,2}\s?月\s?\d{1,2}\s?日|\d{4}-\d{2}-\d{2})", re.M
-    ),
-    "issuers": re.compile(r"^(?:发文机关|发布机构|发文单位)\s*[：:]\s*([\u4e00-\u9fff、 　]{2,60})$", re.M),
-}
-
-
-def _field(name: str, text: str) -> str:
-    """Value of a printed field near the top or the end of a page; "" when it has none."""
-    match = _FIELDS[name].search(text[:2500]) or _FIELDS[name].search(text[-800:])
-    return match[1].strip() if match else ""
-
-
 def _doc_no(text: str, lines: Sequence[str], title: str) -> str | None:
     """文号, 令号 or 公告号 of the instrument itself: from its own line near the top, never from a citation."""
     for i, line in enumerate(lines[:40]):
@@ -282,9 +259,9 @@ def _doc_no(text: str, lines: Sequence[str], title: str) -> str | None:
             return f"{notice[1] or notice[2]}第{number}号"
         if re.match(r"^第[一1]条", line):
             break
-    if match := DOC_NO.fullmatch(_field("doc_no", text)):
+    if match := DOC_NO.fullmatch(printed_field("doc_no", text)):
         return canonical_doc_no(*match.groups())
-    orders = _ORDER_IN_HISTORY.findall(_history(lines))
+    orders = _ORDER_IN_HISTORY.findall(history(lines))
     if orders:
         maker, number = re.sub(r"^.*日", "", orders[-1][0]), orders[-1][1]
         return f"{maker.removeprefix('中华人民共和国')}令第{to_int(number)}号"
@@ -304,17 +281,17 @@ _LEGISLATURE = re.compile(
 
 def _issuers(text: str, lines: Sequence[str], title: str, kind: str, level: str) -> tuple[str, ...]:
     """Makers, lead first: from the signature, the decree, the 题注, or the makers the title begins with."""
-    history = _history(lines)
+    past = history(lines)
     if kind in ("法律", "地方性法规", "经济特区法规"):
         found = [
             re.sub(r"第[\u4e00-\u9fff]{1,5}届", "", m)
-            for m in _LEGISLATURE.findall(re.sub(r"\d+年\d+月\d+日", " ", history))
+            for m in _LEGISLATURE.findall(re.sub(r"\d+年\d+月\d+日", " ", past))
         ]
         return (_full_congress(found[0], title),) if found else ()
     if kind == "行政法规":
         return ("国务院",)
     about = re.match(r"^((?:[\u4e00-\u9fff]{2,14}[\s、　]*){1,6}?)(?:等.{0,4}部门)?关于", title)
-    signed = _signature(lines, text) or tuple(_split_makers(_field("issuers", text)))
+    signed = _signature(lines, text) or tuple(_split_makers(printed_field("issuers", text)))
     if signed:
         return signed
     order = next((m for m in (_ORDER_LINE.match(line) for line in lines[:12]) if m), None)
@@ -323,11 +300,11 @@ def _issuers(text: str, lines: Sequence[str], title: str, kind: str, level: str)
     if about and not title.startswith("关于"):
         return tuple(_split_makers(about[1]))
     statement = re.search(
-        r"《[^》]+》已[经由]?于?\d{4}年\d+月\d+日([\u4e00-\u9fff]{2,20}?)\d{4}年第\d+次", text[:_HEAD_CHARS]
+        r"《[^》]+》已[经由]?于?\d{4}年\d+月\d+日([\u4e00-\u9fff]{2,20}?)\d{4}年第\d+次", text[:HEAD_CHARS]
     )
     if statement:
         return (statement[1],)
-    review = re.search(r"日\s*([\u4e00-\u9fff]{4,20}?)\d{4}年第\d+次", history)
+    review = re.search(r"日\s*([\u4e00-\u9fff]{4,20}?)\d{4}年第\d+次", past)
     return (review[1],) if review else ()
 
 
@@ -353,7 +330,7 @@ def _signature(lines: Sequence[str], text: str) -> tuple[str, ...]:
     tail = [line.strip(" \t　\u00a0") for line in text[-1500:].split("\n")]
     for block in (lines, [line for line in tail if line]):
         for i, line in enumerate(block):
-            if not _DATE_LINE.match(line) or line[0] in "（(":
+            if not DATE_LINE.match(line) or line[0] in "（(":
                 continue
             names: list[str] = []
             for above in reversed(block[max(0, i - 25) : i]):
@@ -387,7 +364,7 @@ def _kind(title: str, number: str | None, text: str, level: str) -> str:
             return kind
     bare = re.sub(r"[（(][^（）()]*[）)]\s*$", "", title).strip()
     bare = re.sub(r"[（(][^（）()]*[）)]\s*$", "", bare).strip().rstrip("》")
-    head = text[:_HEAD_CHARS]
+    head = text[:HEAD_CHARS]
     order = number or ""
     if "经济特区" in bare and bare.endswith(("条例", "规定", "办法", "决定")) and bare.endswith("条例"):
         return "经济特区法规"
@@ -435,8 +412,8 @@ def _looks_like_rule(title: str, number: str | None, text: str, level: str) -> b
         level == "national"
         and number is None
         and bool(re.search(r"(?:办法|规定)$", title))
-        and bool(re.search(r"第一条[^\n]{0,300}《[^》]{2,24}法》", text[:_HEAD_CHARS]))
-        and not (_validity(text) or "负责解释" in text[-1200:])
+        and bool(re.search(r"第一条[^\n]{0,300}《[^》]{2,24}法》", text[:HEAD_CHARS]))
+        and not (validity_of(text) or "负责解释" in text[-1200:])
     )
 
 
@@ -462,165 +439,6 @@ def _place(title: str, level: str) -> str:
     return match[0].replace("经济特区", "") if match else ""
 
 
-# --- dates ---------------------------------------------------------------------------------------------------------------
-
-
-def _iso(match: re.Match[str]) -> str:
-    groups = [g for g in match.groups() if g]
-    year, month, day = groups[:3]
-    table = str.maketrans("０１２３４５６７８９lO○", "012345678910〇"[:10] + "100")
-    if year[0] in "一二":
-        return f"{to_int(year.replace('O', '〇').replace('０', '〇')):04d}-{to_int(month):02d}-{to_int(day):02d}"
-    return f"{int(year.translate(table)):04d}-{int(month.translate(table)):02d}-{int(day.translate(table)):02d}"
-
-
-def find_dates(text: str) -> list[str]:
-    """Full dates of a text as ISO text, in order; full-width digits, l for 1 and Chinese numerals are read."""
-    found = [(m.start(), m) for m in _DATE.finditer(text)] + [(m.start(), m) for m in _HAN_DATE.finditer(text)]
-    out = []
-    for _, match in sorted(found, key=lambda row: row[0]):
-        try:
-            value = _iso(match)
-            date.fromisoformat(value)
-        except ValueError:
-            continue
-        out.append(value)
-    return out
-
-
-def _history(lines: Sequence[str]) -> str:
-    """题注: the lines below the title that say who passed, approved, promulgated and changed the text, joined."""
-    taken: list[str] = []
-    for line in lines[1:14]:
-        if re.match(r"^第[一1]\s*[章条编]|^目\s*录|^一、", line):
-            break
-        if re.search(r"\d{4}\s*年.{0,6}\d.{0,4}月|通过|批准|公布|修[正订]|施行|公告|令", line) and len(line) < 600:
-            taken.append(line)
-    return "".join(taken)
-
-
-_EVENT = re.compile(rf"{_DATE.pattern}(?P<body>[^。；]{{0,90}}?)(?P<verb>通过|批准|公布|发布|施行|修正|修订)")
-
-
-def _dates(text: str, lines: Sequence[str], title: str) -> dict[str, str]:
-    """adopted, approved, promulgated, signed, effective, expires: as far as the text states them."""
-    found: dict[str, str] = {}
-    history = _history(lines)
-    for match in _EVENT.finditer(history):
-        when = _safe_iso(match)
-        if not when:
-            continue
-        verb = match["verb"]
-        if verb == "通过":
-            found.setdefault("adopted_on", when)
-        elif verb == "批准":
-            found.setdefault("approved_on", when)
-        elif verb in ("公布", "发布"):
-            found.setdefault("promulgated_on", when)
-        elif verb == "施行" and re.fullmatch(r"\s*起?", match["body"]):
-            found["effective_on"] = when
-        elif verb in ("修正", "修订"):
-            found["revised_on"] = when
-            if "令" in match["body"]:
-                found["promulgated_on"] = when
-    decree = re.search(
-        rf"《[^《》]{{4,80}}》已(?:[经由]|于).{{0,10}}?{_DATE.pattern}.{{0,60}}?通过", text[:_HEAD_CHARS]
-    ) or re.search(rf"《[^《》]{{4,80}}》已[经由].{{4,60}}?于{_DATE.pattern}通过", text[:_HEAD_CHARS])
-    if decree and (when := _safe_iso(decree)):
-        found.setdefault("adopted_on", when)
-    printed = _field("signed_on", text)
-    if signed := _signed_on(text, lines) or next(iter(find_dates(printed)), printed[:10] if "-" in printed else ""):
-        found["signed_on"] = signed
-        if re.search(r"令|公告", "".join(lines[:4])) or "现予公布" in text[:_HEAD_CHARS]:
-            found.setdefault("promulgated_on", signed)
-    if effective := _effective_on(text, found, title):
-        found["effective_on"] = effective
-    expires = re.search(rf"有效期(?:限)?(?:截?至|到){_DATE.pattern}|实施至{_DATE.pattern}", text)
-    if expires and (when := _safe_iso(expires)):
-        found["expires_on"] = when
-    return found
-
-
-def _safe_iso(match: re.Match[str]) -> str:
-    dates = find_dates(match[0])
-    return dates[0] if dates else ""
-
-
-def _signed_on(text: str, lines: Sequence[str]) -> str:
-    """成文日期: a date line of the head (a decree, a notice, a date in brackets under the title), else the last one of the text."""
-    head = []
-    for line in lines[1:60]:
-        if re.match(r"^第[一1]条", line):
-            break
-        if _DATE_LINE.match(line):
-            head.append(line)
-    tail = [line.strip(" \t　\u00a0") for line in text[-1200:].split("\n")]
-    for line in head + [line for line in reversed(tail) if line and _DATE_LINE.match(line)]:
-        if dates := find_dates(line):
-            return dates[0]
-    return ""
-
-
-_SELF = r"(?:本|《[^《》]{2,60}》)(?:法|条例|办法|规定|规范|细则|规程|指引|实施指引|通知|意见|方案|措施|决定|规则|规划|计划|实施细则|实施办法|暂行办法)?"
-_IN_FORCE = re.compile(rf"自{_DATE.pattern}\s*起(?:正式)?(?:施行|实施|执行|生效)")
-_ON_ISSUE = re.compile(r"自(公布|发布|印发|签发)之日(?:起)?(?:施行|实施|执行|生效)")
-_DAYS_AFTER = re.compile(rf"自(公布|发布|印发)之日起({ANY_NUMERAL})日后(?:施行|实施)")
-
-
-def _effective_on(text: str, found: Mapping[str, str], title: str) -> str:
-    """施行 date of the text itself: its last 施行 clause, or the decree that promulgates it."""
-    clauses = [(m.start(), m) for m in _IN_FORCE.finditer(text)] + [(m.start(), m) for m in _ON_ISSUE.finditer(text)]
-    for start, match in sorted(clauses, key=lambda row: -row[0]):
-        sentence = re.split(r"[。\n]", text[max(0, start - 160) : start])[-1]
-        if re.search(r"原《|前述|第.{1,5}条", sentence) and not re.search(_SELF, sentence):
-            continue
-        if match.re is _IN_FORCE:
-            return _safe_iso(match)
-        return (
-            found.get("promulgated_on")
-            or found.get("signed_on")
-            or found.get("approved_on")
-            or found.get("adopted_on")
-            or found.get("effective_on", "")
-        )
-    return found.get("effective_on", "")
-
-
-_VALID = re.compile(
-    rf"有效期(?:限)?(?:为|暂定|暂定为)?\s*({ANY_NUMERAL})\s*(个月|年)|试行(?:期限?)?(?:为)?\s*({ANY_NUMERAL})\s*(个月|年)"
-)
-
-
-def _validity(text: str) -> str | None:
-    """有效期5年 as stated in the closing clauses: "5年", "18个月"."""
-    for match in reversed(list(_VALID.finditer(text))):
-        sentence = re.split(r"[。\n]", text[: match.start()])[-1] + match[0]
-        if re.search(
-            r"本(?:办法|规定|规范|细则|规程|措施|通知|方案|意见|指引|实施|文件|条例|操作)|施行|实施|印发|发布", sentence
-        ):
-            value, unit = (match[1], match[2]) if match[1] else (match[3], match[4])
-            if 1 <= to_int(value) <= 60:
-                return f"{to_int(value)}{unit}"
-    return None
-
-
-def _expiry(start: str | None, validity: str) -> str | None:
-    """Last day in force: 2025-03-01 and 5年 -> 2030-02-28 (届满日 is the day before the anniversary)."""
-    if not start or len(start) < 10:
-        return None
-    begin = date.fromisoformat(start)
-    count = int(re.match(r"\d+", validity)[0])
-    months = count * 12 if validity.endswith("年") and not validity.endswith("个月") else count
-    index = begin.year * 12 + begin.month - 1 + months
-    year, month = divmod(index, 12)
-    anniversary = date(year, month + 1, min(begin.day, monthrange(year, month + 1)[1]))
-    return (
-        date.fromordinal(anniversary.toordinal() - 1).isoformat()
-        if anniversary.day == begin.day
-        else anniversary.isoformat()
-    )
-
-
 # --- relations -----------------------------------------------------------------------------------------------------------
 
 _BASIS = re.compile(
@@ -631,7 +449,7 @@ _BASIS = re.compile(
 def _basis(text: str) -> tuple[str, ...]:
     """Instruments named as basis in the first article or the preamble, in order."""
     first = re.search(r"第[一1]条[\s\S]{0,1200}?(?=\n\s*第[二2]条|$)", text[:12000])
-    clause = first[0] if first else text[:_HEAD_CHARS]
+    clause = first[0] if first else text[:HEAD_CHARS]
     names: list[str] = []
     for match in _BASIS.finditer(clause):
         names += re.findall(r"《([^《》]+(?:〈[^〈〉]+〉[^《》]*)?)》", match[1])

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from kb.catalog import CatalogEntry
+from kb.dates import find_dates
 from kb.facts import agreement, compare_facts
-from kb.metadata import extract_metadata, family_key, find_dates, merge_meta, status_on, version_start
+from kb.metadata import extract_metadata, family_key, merge_meta, status_on, version_start
 from kb.models import DocumentMeta
 
 
