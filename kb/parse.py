@@ -11,23 +11,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kb.front import NOTICE, Parsed, Scope, front, is_date_line, title_like
 from kb.marks import HEADING_LEVELS, Line, Run, chain, contents_lines, ends_sentence, point_ready, scan
 from kb.models import Document, DocumentMeta, Finding, Heading, Page, PlainSpan, Provision
-from kb.structure import (
-    NOTICE,
-    Parsed,
-    Scope,
-    annex,
-    front,
-    glossary,
-    glossary_opens,
-    is_date_line,
-    outline,
-    plain,
-    statute,
-    title_like,
-    top_level,
-)
+from kb.structure import annex, glossary, glossary_opens, outline, plain, statute, top_level
 
 
 @dataclass(frozen=True, slots=True)
