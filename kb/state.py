@@ -95,8 +95,14 @@ def _dated(documents: Sequence[Document], wanted) -> tuple[tuple[str, str], ...]
 
 
 def _families(documents: Sequence[Document]) -> tuple[tuple[str, ...], ...]:
-    """Texts of one instrument (draft and final, two versions), named by their ids."""
-    groups: dict[str, list[str]] = defaultdict(list)
+    """Texts of one instrument (draft and final, two versions), named by title, and by id where titles are equal."""
+    groups: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
-        groups[family_key(document.meta)].append(document.doc_id)
-    return tuple(tuple(sorted(ids)) for _, ids in sorted(groups.items()) if len(ids) > 1)
+        groups[family_key(document.meta)].append(document)
+    rows = []
+    for _, group in sorted(groups.items()):
+        if len(group) > 1:
+            titles = Counter(d.meta.title for d in group)
+            names = (d.meta.title + (f"（{d.doc_id}）" if titles[d.meta.title] > 1 else "") for d in group)
+            rows.append(tuple(sorted(names)))
+    return tuple(rows)
