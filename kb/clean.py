@@ -53,7 +53,7 @@ def clean_text(text: str, steps: Sequence[str] | None = None) -> str:
 def clean_pages(text: str, pages: Sequence[Page] = ()) -> Cleaned:
     """`clean_text` that also moves the page map to the cleaned text and counts what each step removed."""
     marked = text.replace(PAGE, " ")
-    starts = sorted({page.start for page in pages if 0 <= page.start <= len(text)}) if pages else []
+    starts = sorted(page.start for page in pages if 0 <= page.start <= len(text))
     marked = PAGE.join(marked[a:b] for a, b in zip([0, *starts], [*starts, len(text)], strict=True))
     removed: dict[str, int] = {}
     ink = _visible(marked)

@@ -159,6 +159,7 @@ def _run_text(element: Any) -> Iterator[str]:
             continue
         if tag == f"{_W}t":
             yield node.text or ""
+            stack.extend(reversed(node))  # never in a sound file, but its text is text
         elif tag == f"{_W}tab":
             yield " "
         elif tag in (f"{_W}br", f"{_W}cr"):
