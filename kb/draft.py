@@ -127,7 +127,7 @@ def suggested_nationals(library: Library, document: Document, limit: int = 3) ->
     wanted = _subject(document.meta.title)
     known = {d.doc_id: d for d in national_documents(library)}
     cited = Counter(c.doc_id for p in document.provisions for c in _citations(library, document, p) if c.doc_id in known)
-    scored = sorted(known.values(), key=lambda d: (-fuzz.token_set_ratio(" ".join(wanted), " ".join(_subject(d.meta.title))) - 4 * cited[d.doc_id], d.doc_id))
+    scored = sorted(known.values(), key=lambda d: (-fuzz.token_sort_ratio(" ".join(wanted), " ".join(_subject(d.meta.title))) - 4 * cited[d.doc_id], d.doc_id))
     return scored[:limit]
 
 

@@ -17,7 +17,7 @@ import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 import numpy as np
@@ -171,13 +171,24 @@ def _judge(library, infos, scope, keys, store, progress) -> dict[str, list[Asses
     done, out = 0, {}
     for info in infos:
         national = gaps.build_national(library.document(info.doc_id), encode)
-        rows = gaps.judge_all(national, local, threshold=library.settings.undetermined_below)
+        judged_now = gaps.judge_all(national, local, threshold=library.settings.undetermined_below)
+        rows = [_verbatim(duty, a) for duty, a in zip(national.duties, judged_now, strict=True)]
         done += len(rows)
         if progress:
             progress("judge", done, total)
         out[info.doc_id] = rows
         _save(store, keys[info.doc_id], rows)
     return out
+
+
+def _verbatim(duty: Requirement, assessment: Assessment) -> Assessment:
+    """Missing and differing clauses in the words of the duty; the judge names them in the form it compares."""
+    from kb.elements import clauses
+    from kb.scope import canonical
+
+    own = {canonical(c): c for c in clauses(duty.text)}
+    said = {field: tuple(own.get(x, x) for x in getattr(assessment, field)) for field in ("missing", "differs")}
+    return replace(assessment, **said)
 
 
 def _encode(library: Library):
