@@ -133,7 +133,9 @@ def _signed_on(text: str, lines: Sequence[str]) -> str:
 
 
 _SELF = r"(?:本|《[^《》]{2,60}》)(?:法|条例|办法|规定|规范|细则|规程|指引|实施指引|通知|意见|方案|措施|决定|规则|规划|计划|实施细则|实施办法|暂行办法)?"
-_IN_FORCE = re.compile(rf"自{_DATE.pattern}\s*起(?:正式)?(?:施行|实施|执行|生效)")
+_IN_FORCE = re.compile(
+    rf"(?:自|从|于){_DATE.pattern}\s*起?(?:正式)?(?:施行|实施|执行|生效)|(?:施行|实施|生效)(?:日期|时间)(?:为|是){_DATE.pattern}"
+)
 _ON_ISSUE = re.compile(r"自(公布|发布|印发|签发)之日(?:起)?(?:施行|实施|执行|生效)")
 _DAYS_AFTER = re.compile(rf"自(公布|发布|印发)之日起({ANY_NUMERAL})日后(?:施行|实施)")
 

@@ -106,6 +106,13 @@ def test_in_force_on_issue_takes_the_day_of_issue():
     assert m.effective_on == "2024-03-22"
 
 
+@pytest.mark.parametrize(
+    "clause", ["自2022年11月1日起施行", "于2022年11月1日起实施", "从2022年11月1日起执行", "的施行日期为2022年11月1日"]
+)
+def test_the_day_of_effect_is_read_in_every_phrase(clause):
+    assert meta(f"# 某条例\n第一条 甲。\n第二条 本条例{clause}。").effective_on == "2022-11-01"
+
+
 def test_a_clause_without_a_day_is_named_and_not_guessed():
     m, findings = extract_metadata("# 某办法\n第一条 甲。\n第二条 本办法自印发之日起施行。", path_level="peers")
     assert m.effective_on is None
