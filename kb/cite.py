@@ -151,7 +151,8 @@ def parse_query(query: str, titles: TitleIndex) -> list[Citation]:
     anchors.sort(key=lambda m: m.start)
     citations: list[Citation] = []
     used: set[tuple[int, int]] = set()
-    for chain in _chains(query, typed=True, taken=[(m.start, m.end) for m in mentions if m.how]):
+    taken = [(m.start, m.end) for m in mentions if m.how]
+    for chain in _chains(query, typed=True, taken=taken, more=_bare_articles(query, mentions, titles)):
         owner = next((a for a in reversed(anchors) if a.end <= chain[0].start), anchors[0] if anchors else None)
         if owner is None:
             owner = _unknown_title(query, chain[0].start)
@@ -165,6 +166,20 @@ def parse_query(query: str, titles: TitleIndex) -> list[Citation]:
     if is_draft_title(query):
         citations = [_drafts_first(c, titles) for c in citations]
     return sorted(citations, key=lambda c: c.span)
+
+
+_BARE_ARTICLE = re.compile(r"\s?(\d{1,4})(?=第|[\s，。,、；;？?]|$)")
+
+
+def _bare_articles(query: str, mentions: Sequence[_Title], titles: TitleIndex) -> list[_Token]:
+    """网数条例55, 个保法 38: a number right after a title is an article when the document has that article."""
+    found = []
+    for mention in mentions:
+        match = _BARE_ARTICLE.match(query, mention.end)
+        entry = titles.entries.get(mention.doc_ids[0]) if match and mention.doc_ids else None
+        if match and entry and 1 <= int(match[1]) <= 9999 and article_label(int(match[1])) in entry.labels:
+            found.append(_Token("art", match.start(1), match.end(1), (int(match[1]), 0), match[1]))
+    return found
 
 
 def _drafts_first(citation: Citation, titles: TitleIndex) -> Citation:
@@ -255,10 +270,15 @@ def _unknown_title(query: str, start: int) -> _Title | None:
 # --- chains of 条款项 --------------------------------------------------------------------------------------------------
 
 
-def _chains(text: str, *, typed: bool = False, taken: Sequence[tuple[int, int]] = ()) -> Iterator[list[_Token]]:
-    """Runs of tokens joined by list or range words; tokens inside `taken` spans (数据二十条) belong to a name."""
+def _chains(
+    text: str, *, typed: bool = False, taken: Sequence[tuple[int, int]] = (), more: Sequence[_Token] = ()
+) -> Iterator[list[_Token]]:
+    """Runs of tokens joined by list or range words; tokens inside `taken` spans (数据二十条) belong to a name.
+
+    `more` are tokens found by other means; they join the runs in order of position.
+    """
     chain: list[_Token] = []
-    for token in _tokens(text, typed):
+    for token in sorted([*_tokens(text, typed), *more], key=lambda t: t.start):
         if any(start < token.end and token.start < end for start, end in taken):
             continue
         if chain:
