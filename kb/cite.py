@@ -145,7 +145,8 @@ def parse_query(query: str, titles: TitleIndex) -> list[Citation]:
     quoted = [_mention_of(query, s, e, t, titles, formal=False) for s, e, t in _quoted(query)]
     mentions = [_Title(m.start, m.end, _display(m, titles), m.doc_ids, m.how) for m in names]
     mentions = _without_overlap(quoted, mentions)
-    numbers = _number_citations(query, titles, loose=True)
+    # 深圳 2025 12 月: without 号 it is a number only when a document has it
+    numbers = [n for n in _number_citations(query, titles, loose=True) if n.resolved or "号" in query[slice(*n.span)]]
     mentions = [m for m in mentions if not any(n.span[0] < m.end and m.start < n.span[1] for n in numbers)]
     anchors = mentions + [_Title(n.span[0], n.span[1], n.title or n.text, n.doc_ids, "number") for n in numbers]
     anchors.sort(key=lambda m: m.start)

@@ -131,6 +131,7 @@ def test_a_decree_is_found_under_every_name_of_its_maker(query):
         "删除技术上做不到怎么办",
         "2025年数据安全产业规模目标多少亿",
         "住院病历保存多少年",
+        "深圳数据交易规模 2025 12 月",
     ],
 )
 def test_everyday_words_are_no_citation(query):
