@@ -79,7 +79,8 @@ _TOKEN = re.compile(
     rf"(?P<art>第\s*{_N}\s*条(?:\s*之\s*{_N})*)"
     rf"|(?P<point>(?:第\s*{_N}\s*部分|{NUMERAL}{{1,3}}\s*、(?=\s*[（(])|(?<![\u4e00-\u9fff第]){NUMERAL}{{1,3}}\s*、?)\s*(?:第?\s*[（(]\s*{_N}\s*[)）]\s*[条点项]?)(?:\s*\d{{1,2}}\s*[.．点])?|第\s*{_N}\s*部分)"
     rf"|(?P<para>第\s*{_N}\s*款)|(?P<item>第\s*[（(]?\s*{_N}\s*[)）]?\s*项|[（(]\s*{NUMERAL}+\s*[)）]\s*项)|(?P<sub>第\s*{_N}\s*目)"
-    rf"|(?P<rel>本条(?!例)|[前上](?:{_N})?[条款项]|本[款项](?!目)|本[编章节](?!程))"
+    rf"|(?P<rel>(?<![基根])本(?:条(?![例件])|款(?![目项])|项(?!目)|[编章节](?![程目约能]))"
+    rf"|(?<![以目之提当空事生面年从不得])[前上](?:{_N})?(?:条(?![例件约])|款(?!项)|项(?!目)))"
 )
 _QUERY_ARTICLE = re.compile(rf"(?<![\d第年月.])第?\s*({_N})\s*条(?!例)((?:\s*之\s*{_N})*)")
 _QUERY_PART = re.compile(rf"(?<=条)\s*{_N}\s*款|(?<=[条款])\s*[（(]?{_N}[)）]?\s*项")
@@ -296,7 +297,7 @@ def _tokens(text: str, typed: bool) -> list[_Token]:
     found = []
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or ""
-        if kind != "rel" and not _valid(match[0]):
+        if (kind == "rel" and typed) or (kind != "rel" and not _valid(match[0])):
             continue
         value = _relative(match[0]) if kind == "rel" else _numbers_of(match[0])
         found.append(_Token(kind, match.start(), match.end(), value, match[0]))

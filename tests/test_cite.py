@@ -131,6 +131,7 @@ def test_a_decree_is_found_under_every_name_of_its_maker(query):
         "删除技术上做不到怎么办",
         "2025年数据安全产业规模目标多少亿",
         "住院病历保存多少年",
+        "借款人还不上款怎么办",
         "深圳数据交易规模 2025 12 月",
     ],
 )
@@ -252,6 +253,11 @@ def test_the_stress_case_of_network_data_article_55():
         ("第四十一条", None),
         ("第四十二条", None),
     ]
+
+
+def test_words_that_only_look_like_relative_forms_are_none():
+    text = "符合以前条件、目前项目和基本条件的，按照本条例、本项目和本节目的前款项执行。"
+    assert [c.text for c in parse_citations(text, BOTH, DOC.provisions[0]) if c.how == "relative"] == []
 
 
 def test_the_first_paragraph_has_no_paragraph_before_it():
