@@ -11,14 +11,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from kb import gaps
 from kb.cite import Citation, parse_citations
 from kb.codec import to_json
+from kb.corpus import SourceFile, to_document
 from kb.index import DocumentInfo, Library
 from kb.mapping import encoder_of
 from kb.metadata import status_on
-from kb.models import LABELS, STATUS_NAMES, Assessment, Document, Requirement
+from kb.models import LABELS, STATUS_NAMES, Assessment, Document, Requirement, SourceText
 from kb.rows import GapRow, ScopeChoice, gap_rows, national_documents, today
 from kb.scope import build_scope
 from kb.titles import TitleIndex, entry_of
@@ -83,6 +85,11 @@ class DraftCheck:
     rows: tuple[DraftRow, ...]
     findings: tuple[DraftFinding, ...]
     counts: dict[str, int]
+
+
+def draft_document(source: SourceText, name: str) -> Document:
+    """A text that is not in the library as a Document; its id cannot be that of a held one."""
+    return to_document(source, SourceFile(Path(name), f"draft/{name}", "shenzhen", f"draft:{source.sha256[:8]}"))
 
 
 def check_draft(
@@ -150,7 +157,7 @@ def numbering(document: Document) -> list[DraftFinding]:
         seen[p.label] = seen.get(p.label, 0) + 1
         if seen[p.label] == 2:
             out.append(DraftFinding("编号", "error", p.label, p.text[:60], "条号重复", "请检查条文顺序"))
-        elif previous and len(p.number) == 1 and p.number[0] > previous[0] + 1:
+        elif previous and p.number[0] > previous[0] + 1:
             out.append(DraftFinding("编号", "error", p.label, p.text[:60], f"条号不连续：上一条为第{previous[0]}条", "请检查是否漏条"))
         previous = p.number
         items = [u.item for u in p.units if u.item is not None and u.subitem is None]

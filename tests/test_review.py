@@ -11,7 +11,17 @@ from workbench_corpus import build_library
 
 from kb.errors import ReviewError
 from kb.review import (
-    ReviewConflict, ReviewLog, agreement, decide, fingerprint, fold, format_evidence, kappa, orphans, parse_evidence, states,
+    ReviewConflict,
+    ReviewLog,
+    agreement,
+    decide,
+    fingerprint,
+    fold,
+    format_evidence,
+    kappa,
+    orphans,
+    parse_evidence,
+    states,
 )
 from kb.rows import gap_rows, national_documents, scope_choice
 

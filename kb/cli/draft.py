@@ -19,8 +19,7 @@ def command(path, corpus, index, encoder, as_json, national, no_current, out) ->
     """Which national duties a draft covers, weakens or leaves out; dead citations; numbering; terms."""
     import json
 
-    from kb.corpus import SourceFile, to_document
-    from kb.draft import COLUMNS, check_draft, comments, suggested_nationals
+    from kb.draft import COLUMNS, check_draft, comments, draft_document, suggested_nationals
     from kb.draft import as_json as to_bytes
     from kb.index import Library
     from kb.mapping import find_infos
@@ -28,7 +27,7 @@ def command(path, corpus, index, encoder, as_json, national, no_current, out) ->
     from kb.rows import scope_choice
 
     library = Library(settings_from(corpus, index, encoder))
-    document = to_document(read_file(path, name=path.name), SourceFile(path, path.name, "shenzhen"))
+    document = draft_document(read_file(path, name=path.name), path.name)
     chosen = find_infos(library, national, ("national",)) if national else suggested_nationals(library, document, 1)
     check = check_draft(library, document, [d.doc_id for d in chosen], None if no_current else scope_choice(library), progress=Meter())
     if out:

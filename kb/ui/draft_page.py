@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from kb.draft import COLUMNS, DraftCheck, as_json, check_draft, comments, suggested_nationals
+from kb.draft import COLUMNS, DraftCheck, as_json, check_draft, comments, draft_document, suggested_nationals
 from kb.errors import KbError
 from kb.index import Library
 from kb.models import LABELS, Document
@@ -79,7 +79,6 @@ def _parsed(name: str, data: bytes) -> Document | None:
     held = st.session_state.get("draft:parsed")
     if held and held[0] == sha:
         return held[1]
-    from kb.corpus import SourceFile, to_document
     from kb.read import read_file
     from kb.ui.update_page import safe_name
 
@@ -87,7 +86,7 @@ def _parsed(name: str, data: bytes) -> Document | None:
         path = Path(folder) / safe_name(name)
         path.write_bytes(data)
         try:
-            document = to_document(read_file(path, name=path.name), SourceFile(path, f"shenzhen/{path.name}", "shenzhen"))
+            document = draft_document(read_file(path, name=path.name), path.name)
         except KbError as error:
             st.error(f"不能读取：{error.message} {error.hint}")
             return None
