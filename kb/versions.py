@@ -321,6 +321,7 @@ class Shown:
     current_article: str = ""
     current_text: str = ""
     differences: tuple[tuple[str, str], ...] = ()
+    text_kind: str = ""
 
 
 def show(
@@ -434,6 +435,7 @@ def _shown(document: Document, citation: Citation, provision: Provision | None, 
         why="",
         doc_id=document.doc_id,
         citation=f"《{meta.title}》{number}{address}",
+        text_kind=meta.text_kind,
     )
 
 
@@ -500,6 +502,8 @@ def _amended(shown: Shown, old: Document, provision: Provision, new: Document) -
 def _checked_quote(shown: Shown, quote: str) -> Shown:
     if not quote:
         return shown
+    if shown.text_kind == "digest":
+        return replace(shown, why="库内是要点摘编，不是原文，引文需核对原文。")
     wanted, held = folded(quote)[0].strip('".。,，;；'), folded(shown.text)[0]
     if wanted in held:
         return replace(shown, why="引文与库内文本一致。")

@@ -309,3 +309,21 @@ def test_numbers_have_one_key_in_every_spelling():
 def test_hostile_queries_are_read_without_error(query):
     parse_query(query, TITLES)
     parse_citations(query, TITLES, DOC.provisions[0])
+
+
+def test_every_place_cited_inside_a_reference_text_exists_there(shared_corpus):
+    from kb.corpus import load
+
+    documents = {d.doc_id: d for d in load(shared_corpus).documents}
+    titles = TitleIndex.from_documents(documents.values())
+    own, missing = 0, []
+    for document in documents.values():
+        aliases = local_aliases(document.text)
+        for provision in document.provisions:
+            for citation in parse_citations(provision.text, titles, provision, aliases=aliases):
+                if citation.kind == "article" and citation.how in ("self", "relative"):
+                    own += 1
+                    if not citation.resolved or resolve(citation, documents)[2]:
+                        missing.append((provision.provision_id, citation.text))
+    assert own > 300
+    assert missing == []

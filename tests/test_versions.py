@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -195,6 +196,13 @@ def test_wording_differs_names_the_words():
     shown = answer("某数据法第二条：“国家建立数据分级分类保护制度。”")
     assert shown.answer == "wording_differs"
     assert answer("某数据法第二条：“国家建立数据分类分级保护制度”").answer == "found"
+
+
+def test_a_digest_never_says_that_a_quotation_is_wrong():
+    digest = replace(NEW, meta=replace(NEW.meta, text_kind="digest"))
+    shown = answer("某数据法第二条：“国家建立数据分级分类保护制度。”", docs={"new": digest})
+    assert (shown.answer, shown.text_kind) == ("found", "digest")
+    assert "核对原文" in shown.why
 
 
 @pytest.mark.parametrize("text", ["某某法第三条", "某数据法第一百条", "第三条", "你好", "某数据法第二条第九款"])

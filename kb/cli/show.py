@@ -39,6 +39,8 @@ def command(citation, corpus, index, encoder, as_json, as_of) -> None:
         print_json(to_json(shown))
         return
     click.echo(f"{_ANSWERS[shown.answer]}" + (f"：{shown.citation}" if shown.citation else ""))
+    if shown.text_kind == "digest":
+        click.echo("要点摘编·非官方原文")
     if shown.status:
         click.echo(f"[{STATUS_NAMES[shown.status]}]" + (f" {shown.why}" if shown.why else ""))
     elif shown.why:
