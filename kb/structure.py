@@ -21,7 +21,8 @@ def statute(scope: Scope, opens: Sequence[int]) -> Parsed:
     """编章节条: one provision for every article of `opens`."""
     out = Parsed()
     heads = _headings(scope, opens, out)
-    edges = sorted({*opens, *heads})
+    loose = {i for i, role in out.roles.items() if role == "title"}
+    edges = sorted({*opens, *heads, *loose})
     front_stop = min(list(edges), default=scope.stop)
     front(scope, front_stop, out)
     stop_all = closing(scope, opens[-1], out)
@@ -33,6 +34,8 @@ def statute(scope: Scope, opens: Sequence[int]) -> Parsed:
             out.headings.append(heads[i][0])
             path[heads[i][0].level] = heads[i][1]
             _add(out, _under_heading(scope, i, stop, out))
+            continue
+        if i in loose:
             continue
         line = scope.lines[i]
         provision = scope.make(
@@ -71,37 +74,51 @@ def _headings(scope: Scope, opens: Sequence[int], out: Parsed) -> dict[int, tupl
     taken: set[int] = set()
     numbers = {"part": 0, "chapter": 0, "section": 0}
     marks = [i for i in range(scope.first, scope.stop) if scope.lines[i].level in HEADING_LEVELS]
-    bare = _bare_headings(scope, opens, marks)
+    bare = set(_bare_headings(scope, opens, marks))
     for i in sorted([*marks, *bare]):
         line = scope.lines[i]
-        if i in taken:
-            continue
         if i in bare:
-            level = "section" if numbers["section"] else "chapter"
-            number, title, end = numbers[level] + 1, line.text, line.end
-            shown = f"第{to_chinese(number)}{'节' if level == 'section' else '章'} {title}"
-            out.findings.append(
-                Finding(
-                    "info", "", f"heading without its number taken as {shown}", "Check it against the official text."
-                )
-            )
+            lost = _lost_ordinal(scope, i, marks, numbers)
+            if lost is None:
+                out.roles[i] = "title"
+                continue
+            level, number = lost
+            title, end, shown = line.text, line.end, f"第{to_chinese(number)}{_HEADING_WORDS[level]} {line.text}"
+            what = f"heading without its number taken as {shown}"
+            out.findings.append(Finding("info", "", what, "Check it against the official text."))
+        elif i in taken or (
+            not ends_sentence(scope.lines, i) and (len(line.text) > 30 or re.search("[，。；]", line.text))
+        ):
+            continue
         else:
             level, number = line.level, line.number[0]
-            if not ends_sentence(scope.lines, i) and (len(line.text) > 30 or re.search("[，。；]", line.text)):
-                continue
             title, end = line.text[line.body - line.lead :].strip(" 　*#"), line.end
             joined = _title_below(scope, i, opens)
             if joined and not title:
                 title, end = scope.lines[joined].text, scope.lines[joined].end
                 taken.add(joined)
+                out.roles[joined] = "heading"
             shown = re.sub(r"[\s　]+", " ", scope.text[line.lead : end]).strip(" *#")
         numbers[level] = number
         if level != "section":
             numbers["section"] = 0
         found[i] = (Heading(level, number, title, line.lead, end), shown)
-    for i in taken:
-        out.roles[i] = "heading"
     return found
+
+
+_HEADING_WORDS = {"section": "节", "chapter": "章"}
+_LAST_CHAPTERS = ("附则", "法律责任")
+
+
+def _lost_ordinal(scope: Scope, i: int, marks: Sequence[int], numbers: dict[str, int]) -> tuple[str, int] | None:
+    """Level and number of a bare heading when the numbers around it leave a gap for it (第一节, 市场培育, 第三节), else None."""
+    later = [scope.lines[j] for j in marks if j > i]
+    for level in ("section", "chapter"):
+        same = next((line for line in later if line.level == level or line.level == "chapter"), None)
+        if same is not None and same.level == level and same.number[0] == numbers[level] + 2:
+            return level, numbers[level] + 1
+    closes = not any(line.level == "chapter" for line in later) and numbers["chapter"]
+    return ("chapter", numbers["chapter"] + 1) if closes and scope.lines[i].text in _LAST_CHAPTERS else None
 
 
 def _title_below(scope: Scope, i: int, opens: Sequence[int]) -> int:

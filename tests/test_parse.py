@@ -159,6 +159,13 @@ def test_trap_a_heading_that_lost_its_ordinal_is_no_paragraph_of_the_article_abo
     check(document)
 
 
+def test_a_bare_line_that_fits_no_gap_is_neither_heading_nor_paragraph():
+    document = doc("第一章 总则\n第一条 甲。\n预约公开课\n第二条 乙。\n第二章 附则\n第三条 丙。")
+    assert [h.title for h in document.headings] == ["总则", "附则"]
+    assert document.provisions[0].text == "第一条 甲。"
+    check(document)
+
+
 def test_trap_items_that_lost_their_first_numbers_get_them_back():
     document = doc(
         "第一条 履行下列职责：\n研究规范；\n建立制度，引导企业；\n（三）发布指南；\n（四）其他。\n日常工作由某局承担。\n第二条 乙。"
