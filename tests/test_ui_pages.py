@@ -1,0 +1,146 @@
+"""Logic of the pages without a browser: filters, counts, the address, what a page says, where uploads go."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from workbench_corpus import build_library, settings_for
+
+from kb.models import LABELS
+from kb.review import ReviewLog, decide, states
+from kb.rows import gap_rows, national_documents, scope_choice
+from kb.ui.data import _parse, _print
+from kb.ui.filters import WITH_NUMBER, RowFilter, label_counts, options, select
+from kb.ui.markup import with_marks
+from kb.ui.summary import OPEN_LABELS, heat, newest
+from kb.ui.update_page import changed_documents, safe_name
+from kb.wording import DIFFERS, MISSING, SAME, compare
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("pages")
+
+
+@pytest.fixture(scope="module")
+def library(folder):
+    return build_library(folder)
+
+
+@pytest.fixture(scope="module")
+def rows(library):
+    return gap_rows(library, [d.doc_id for d in national_documents(library)], scope_choice(library))
+
+
+@pytest.fixture(scope="module")
+def held(library, rows):
+    return states(library, rows, {})
+
+
+def test_an_empty_filter_keeps_every_row_and_each_label_its_own(rows, held):
+    assert select(RowFilter(), rows, held) == rows
+    for label, n in label_counts(rows, held).items():
+        assert len(select(RowFilter(labels=[label]), rows, held)) == n
+
+
+def test_filters_combine(rows, held):
+    found = select(RowFilter(numbers=WITH_NUMBER, words="目录 公布"), rows, held)
+    assert [r.requirement.address for r in found] == ["第五条"]
+    assert select(RowFilter(words="没有这个词"), rows, held) == []
+
+
+def test_people_are_found_by_what_they_did(library, rows, tmp_path):
+    log = ReviewLog(tmp_path / "reviews.jsonl")
+    decide(log, library, rows[2], "甲", {"label": "已覆盖"})
+    fresh = states(library, rows, log.decisions())
+    assert [r.row_id for r in select(RowFilter(who="甲"), rows, fresh)] == [rows[2].row_id]
+    assert options(rows, fresh)["people"] == ["甲"]
+
+
+def test_the_heat_of_a_cell_is_the_number_its_click_shows(rows, held):
+    for (doc, topic), cell in heat(rows, held).items():
+        if topic == "其他":
+            continue
+        mine = [r for r in rows if r.requirement.doc_id == doc]
+        assert len(select(RowFilter(labels=OPEN_LABELS, topics=[topic]), mine, held)) == cell.open
+        assert cell.heat is None or 0 <= cell.heat <= 1
+
+
+def test_the_newest_documents_come_first(library):
+    dates = [d.meta.effective_on or "" for d in newest(library.documents)]
+    assert dates == sorted(dates, reverse=True)
+
+
+@pytest.mark.parametrize("value", ["词", ["甲", "乙"], [], True, False, (10, 90), 3])
+def test_values_survive_the_address(value):
+    default = type(value)() if not isinstance(value, tuple) else (0, 100)
+    assert _parse(_print(value), default) == value
+
+
+@pytest.mark.parametrize(("text", "default"), [("x|y|z", (0, 100)), ("9" * 400, 0), ("<script>", 0), ("a|b", (0, 100))])
+def test_hostile_addresses_fall_back(text, default):
+    assert _parse(text, default) == default
+
+
+def test_marks_never_let_markup_through():
+    text = "<script>数据</script>"
+    assert "<script>" not in with_marks(text, [(0, 4, "kb-same"), (8, 10, "kb-missing")])
+
+
+def test_differences_are_named_in_words():
+    national, local = "处理者应当每年度开展风险评估，并向省级以上部门报送。", "处理者可以定期开展风险评估，并向部门报送。"
+    marks = compare(national, local)
+    kinds = {m.kind: national[m.start : m.end] for m in marks.national}
+    assert {SAME, MISSING, DIFFERS} <= set(kinds)
+    assert "每年度" in marks.said(national) and "应当" in marks.said(national)
+    assert all(a.end <= b.start for a, b in zip(marks.national, marks.national[1:], strict=False))
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_text_compared_with_itself_misses_nothing(silent):
+    text = "市级数据主管部门应当编制测试数据目录，并在三十日内向社会公布。"
+    assert {m.kind for m in compare(text, text, silent=silent).national} == {SAME}
+    assert compare(text, "").national == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [("../../etc/passwd", "passwd"), ("a\\b\\c.pdf", "c.pdf"), (".hidden", "hidden"), ('x<>:"|?*.md', "x.md"), ("", "未命名.txt"), ("a\x00b\n.md", "ab.md")],
+)
+def test_names_of_uploads_cannot_leave_their_folder(name, safe):
+    assert safe_name(name) == safe
+
+
+def test_changed_documents_compare_two_manifests():
+    before, after = {"documents": {"a": "1", "b": "1"}}, {"documents": {"b": "2", "c": "1"}}
+    assert changed_documents(before, after) == {"新增": ["c"], "有变化": ["b"], "移除": ["a"]}
+    assert changed_documents(None, after)["新增"] == ["b", "c"]
+
+
+@pytest.fixture
+def app(folder, monkeypatch, root):
+    settings = settings_for(folder)
+    for name in ("corpus", "index", "encoder"):
+        monkeypatch.setenv(f"KB_{name.upper()}", str(getattr(settings, name)))
+    return AppTest.from_file(str(root / "app.py"), default_timeout=60)
+
+
+def test_the_overview_shows_what_is_held(app, library):
+    app.run()
+    assert not app.exception
+    labels = [b.label for b in app.button]
+    assert any("国家文件" in x and "**2**" in x for x in labels)
+    assert any("未覆盖且程度为高" in x for x in labels)
+
+
+def test_without_an_index_the_page_says_how_to_build_one(app, monkeypatch, tmp_path):
+    monkeypatch.setenv("KB_INDEX", str(tmp_path / "none"))
+    app.run()
+    assert not app.exception
+    assert any("还没有索引" in w.value for w in app.warning)
+
+
+def test_labels_and_their_colours_match():
+    from kb.ui.names import LABEL_COLORS, LABEL_CSS, LABEL_HELP
+
+    assert set(LABELS) == set(LABEL_COLORS) == set(LABEL_CSS) == set(LABEL_HELP)
