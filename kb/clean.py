@@ -326,7 +326,7 @@ _LEADERS = re.compile(r"[.．·…⋯]{4,}\s*\d*$")
 _COMMA_MARK = re.compile(r"[一二三四五六七八九十]{1,3}、")
 _LEADERS = re.compile(r"[.．·…⋯]{4,}\s*\d*$")
 _ANNEX_LIST = re.compile(r"附\s?件\s?\d{0,2}\s?[：:]")
-_MAX_WRAP = 124
+_MAX_WRAP = 240
 
 
 def soft_breaks(text: str) -> str:
@@ -383,7 +383,7 @@ def continues(before: str, core: str, is_full: bool) -> bool:
     if not is_full and not open_title:
         return False
     # 规范统⏎一、数据安全…: a heading 一、 never follows a full line of prose that has not ended
-    return not MARK.match(core) or ("，" in before and _COMMA_MARK.match(core) is not None)
+    return not MARK.match(core) or ("，" in before and before[-1] not in "）)" and len(core) > 24 and _COMMA_MARK.match(core) is not None)
 
 
 def glue(before: str, core: str, marks: str = "") -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -57,7 +57,7 @@ def _at(document: Document, position: int) -> str:
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 _FOREIGN = re.compile("[\ue000-\uf8ff\ufffd\u0300-\u036f\u0530-\u1fff\u2c00-\u2e7f\ua000-\ua95f\ua980-\uabff\uac00-\ud7ff\U000f0000-\U0010ffff]")
 _LATIN = re.compile("[A-Za-zÀ-ÿ]")
-_SNOW = re.compile(r"(?<=[\u4e00-\u9fff])(?:\*{2,}|@@|★)(?=[\u4e00-\u9fff])|[\u4e00-\u9fff][（(][a-zāáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]{1,6}[）)]")
+_SNOW = re.compile(r"(?:\*{2,}|@@|★)(?=[\u4e00-\u9fff])|[（(](?<=[\u4e00-\u9fff][（(])[a-zāáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]{1,6}[）)](?=[\u4e00-\u9fff])")
 
 
 def _some_text(document: Document, source: SourceText) -> Iterator[Finding]:
@@ -72,24 +72,28 @@ def _readable(document: Document, source: SourceText) -> Iterator[Finding]:
     size = _visible(text)
     if not size:
         return
-    counts = Counter(text)
-    han = {char: n for char, n in counts.items() if _HAN.match(char)}
-    n_han = sum(han.values())
-    foreign = sum(n for char, n in counts.items() if _FOREIGN.match(char))
+    n_han = n_rare = n_latin = foreign = 0
+    for char, n in Counter(text).items():
+        kind = _kind(char)
+        n_han += n if kind in ("common", "rare") else 0
+        n_rare += n if kind == "rare" else 0
+        n_latin += n if kind == "latin" else 0
+        foreign += n if kind == "foreign" else 0
     where = _at(document, _FOREIGN.search(text).start()) if foreign else ""
     fix = "Get the document from its official page, or read a scan of it with OCR."
     if foreign > FOREIGN_BAD * size and _garbles_body(document, foreign / size):
         yield Finding("error", source.path, f"garbled: {foreign / size:.0%} of the characters belong to no Chinese text{where}", fix)
     elif foreign > FOREIGN_ODD * size or "\ufffd" in text:
         yield Finding("warning", source.path, f"{foreign} characters could not be read{where}", "Compare the places with the source.")
-    rare = _rare_share(han)
+    rare = n_rare / max(1, n_han)
     if n_han >= 40 and rare > RARE_BAD:
         yield Finding("error", source.path, f"garbled: {rare:.0%} of the characters are rare ones, as after a wrong decoding", fix)
     elif n_han >= 200 and rare > RARE_ODD:
         yield Finding("warning", source.path, f"{rare:.0%} of the characters are rare ones", "Read a page; the encoding or the font table may be wrong.")
-    if size >= FEW_AT_ALL and n_han < 0.3 * size and sum(n for c, n in counts.items() if _LATIN.match(c)) > n_han:
+    if size >= FEW_AT_ALL and n_han < 0.3 * size and n_latin > n_han:
         yield Finding("error", source.path, "hardly any Chinese text", "Is this the document itself?")
-    if len(snow := _SNOW.findall(text)) >= 3:
+    snow = _SNOW.findall(text)
+    if len(snow) >= 3 and (len(set(snow)) >= 3 or snow[0][0] not in "（("):
         yield Finding("warning", source.path, f"{len(snow)} marks or pinyin put between the characters", "A mirror site; get the official page.")
 
 
@@ -107,12 +111,12 @@ def _common() -> frozenset[str]:
     return frozenset(bytes((row, cell)).decode("gb2312") for row in range(0xB0, 0xD8) for cell in range(0xA1, 0xFF) if not (row == 0xD7 and cell > 0xF9))
 
 
-def _rare_share(han: Mapping[str, int]) -> float:
-    """Share of rare characters, by number of occurrences."""
-    if not han:
-        return 0.0
-    common = _common()
-    return sum(n for char, n in han.items() if char not in common) / sum(han.values())
+@lru_cache(maxsize=100_000)
+def _kind(char: str) -> str:
+    """common or rare (Chinese characters), latin, foreign, or other."""
+    if _HAN.match(char):
+        return "common" if char in _common() else "rare"
+    return "foreign" if _FOREIGN.match(char) else "latin" if _LATIN.match(char) else "other"
 
 
 def _recognised(document: Document, source: SourceText) -> Iterator[Finding]:
@@ -149,13 +153,17 @@ def _pages_have_text(document: Document, source: SourceText) -> Iterator[Finding
         yield Finding("warning", source.path, f"page {shown} without text between pages with text", "Look at the page; a table or picture may be missing.")
 
 
+_EXCERPT = re.compile(r"编$|节选|摘录|摘编|分则$")
+
+
 def _articles_follow(document: Document, source: SourceText) -> Iterator[Finding]:
     """Missing articles mean missing text, unless the number stands inside the article before."""
     for part, articles in _by_part(document, "article").items():
         name = f"{part}: " if part else ""
         numbers = [a.number[0] for a in articles]
         if numbers[0] > 1:
-            yield Finding("error", source.path, f"{name}begins with {articles[0].label}", "The beginning is missing; get the whole document.")
+            severity = "warning" if _EXCERPT.search(document.meta.title) else "error"
+            yield Finding(severity, source.path, f"{name}begins with {articles[0].label}", "The beginning is missing; get the whole document.")
         for before, after in pairwise(articles):
             lost = range(before.number[0] + 1, after.number[0])
             if not lost:
@@ -217,7 +225,7 @@ def _prose(document: Document, source: SourceText) -> Iterator[Finding]:
     if any(p.kind in ("article", "point", "term") for p in document.provisions):
         return
     size = _visible(document.text)
-    ends = len(re.findall("[。；]", document.text))
+    ends = document.text.count("。") + document.text.count("；")
     if size >= FEW_AT_ALL and ends < size / 250:
         yield Finding("error", source.path, f"{size:,} characters with {ends} sentence ends: navigation, a list or a table", "Is this the document itself?")
 
@@ -231,6 +239,24 @@ def _ends_whole(document: Document, source: SourceText) -> Iterator[Finding]:
     tail = lines[-1] if lines else ""
     if tail and (tail[-1] in "，、" or _HAN.match(tail[-1])) and "，" in tail:
         yield Finding("warning", source.path, f"ends in the middle of a sentence: …{tail[-12:]}", "Is the last page missing?")
+
+
+def _sentences_whole(document: Document, source: SourceText) -> Iterator[Finding]:
+    """Long paragraphs that end without a full stop: lines cut off at the right edge, or a side column printed between them."""
+    prose = [
+        (p, line.rstrip())
+        for p in document.provisions
+        if p.kind in ("article", "point")
+        for line in p.text.split("\n")
+        if len(line) >= 50 and "，" in line and "|" not in line
+    ]
+    broken = [(p, line) for p, line in prose if _HAN.match(line[-1]) or line[-1] in "，、"]
+    if len(broken) >= 2 and len(broken) > 0.08 * len(prose):
+        first, line = broken[0]
+        yield Finding(
+            "warning", source.path, f"{len(broken)} of {len(prose)} paragraphs break off, first in {first.label}{_at(document, first.start)}: …{line[-10:]}",
+            "Lines may be cut off at the page edge or mixed with a side column; compare with the source.",
+        )
 
 
 def _frame_removed(document: Document, source: SourceText) -> Iterator[Finding]:
@@ -285,5 +311,5 @@ def _points(document: Document) -> list[Provision]:
 _ALWAYS: tuple[Check, ...] = (_some_text, _readable, _recognised)
 _FULL_TEXT: tuple[Check, ...] = (
     _pages_have_text, _articles_follow, _points_follow, _no_doubles, _contents_kept, _not_only_a_wrapper, _prose, _ends_whole,
-    _frame_removed, _pairs_match, _spacing,
+    _sentences_whole, _frame_removed, _pairs_match, _spacing,
 )
