@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kb.cli import common_options, print_json, settings_from
+from kb.cli import Meter, common_options, print_json, settings_from
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -32,6 +32,36 @@ def search_command(file, corpus, index, encoder, as_json) -> None:
         return result.found, result.hits
 
     report(evaluate_search(read_queries(file), run), as_json)
+
+
+@command.command("gaps")
+@click.argument("file", type=FILE)
+@common_options
+def gaps_command(file, corpus, index, encoder, as_json) -> None:
+    """Accuracy of the gap judge on labelled duties (JSONL)."""
+    from kb.evaluate_gaps import read_labels, score
+    from kb.index import Library
+    from kb.mapping import judge_labels
+
+    labels = read_labels(file.read_text(encoding="utf-8").splitlines(), file.name)
+    report(score(labels, judge_labels(Library(settings_from(corpus, index, encoder)), labels, Meter())), as_json)
+
+
+@command.command("statutes")
+@click.option("--articles", type=FILE, required=True, help="Articles, JSONL or .gz: id, law, chapter, text.")
+@click.option("--queries", type=FILE, required=True, help="Questions, JSONL: query, relevant (article ids).")
+@common_options
+def statutes_command(articles, queries, corpus, index, encoder, as_json) -> None:
+    """Retrieval over a large collection of articles; vectors are kept in the index folder's cache."""
+    from kb.embed import load_encoder
+    from kb.cache import Cache
+    from kb.statutes import evaluate_statutes, read_articles, read_questions
+
+    settings = settings_from(corpus, index, encoder)
+    settings.index.mkdir(parents=True, exist_ok=True)
+    chosen = None if settings.encoder == "none" else load_encoder(settings.encoder)
+    cache = Cache(settings.index / "cache.db")
+    report(evaluate_statutes(read_articles(articles), read_questions(queries), chosen, cache, Meter()), as_json)
 
 
 def report(numbers: dict, as_json: bool) -> None:

@@ -11,7 +11,8 @@ from kb.cli import Meter, common_options, print_json, settings_from
 @common_options
 @click.option("--national", multiple=True, help="National document by title or alias; all of them by default.")
 @click.option("--scope", multiple=True, help="Local document that counts; Shenzhen and provincial Guangdong texts in force by default.")
-def command(corpus, index, encoder, as_json, national, scope) -> None:
+@click.option("--summary", is_flag=True, help="One line a national document instead of its rows.")
+def command(corpus, index, encoder, as_json, national, scope, summary) -> None:
     """Map national requirements to the local rules that answer them."""
     from kb.index import Library
     from kb.mapping import gap_table, row_json
@@ -21,6 +22,9 @@ def command(corpus, index, encoder, as_json, national, scope) -> None:
         print_json({
             "scope": list(table.scope), "counts": table.counts, "rows": [row_json(r) for r in table.rows], "notes": list(table.notes),
         })
+        return
+    if summary:
+        _print_summary(table)
         return
     for row in table.rows:
         a = row.assessment
@@ -32,3 +36,19 @@ def command(corpus, index, encoder, as_json, national, scope) -> None:
     for note in table.notes:
         click.echo(note, err=True)
     click.echo(f"{len(table.rows)} rows: " + ", ".join(f"{k} {v}" for k, v in table.counts.items()), err=True)
+
+
+def _print_summary(table) -> None:
+    """Labels by national document, most gaps first; the last line adds up."""
+    from kb.models import LABELS
+
+    by_title: dict[str, dict[str, int]] = {}
+    for row in table.rows:
+        counts = by_title.setdefault(row.title, {})
+        counts[row.assessment.label] = counts.get(row.assessment.label, 0) + 1
+    short = {"直接适用无需配套": "直接适用", "待人工核定": "待核定", "疑似不一致": "疑似不一致"}
+    click.echo("\t".join([*(short.get(label, label) for label in LABELS), "合计", "国家文件"]))
+    for title, counts in sorted(by_title.items(), key=lambda pair: (-pair[1].get("未覆盖", 0), pair[0])):
+        click.echo("\t".join([*(str(counts.get(label, 0)) for label in LABELS), str(sum(counts.values())), title]))
+    click.echo("\t".join([*(str(table.counts.get(label, 0)) for label in LABELS), str(len(table.rows)), "全部"]))
+    click.echo(f"比对范围：{'、'.join(table.scope)}", err=True)

@@ -1,0 +1,133 @@
+"""Articles of many laws and questions of the public in, retrieval numbers out (`kb eval statutes`).
+
+The stores and the fusion are those of the product; there is no re-ranking, so that the numbers speak of retrieval. An
+article is one passage (law, chapter, text), as in STARD (Su et al. 2024).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kb import segment
+from kb.embed import Encoder
+from kb.errors import UsageError
+from kb.evaluate import read_lines
+from kb.fuse import fuse_rrf
+from kb.cache import Cache
+from kb.metrics import ndcg, percentile, reciprocal_rank
+from kb.store import FaissStore, TantivyStore
+
+DEPTH = 100
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One article of a law; `passage` is what is embedded."""
+
+    article_id: str
+    law: str
+    chapter: str
+    text: str
+
+    @property
+    def passage(self) -> str:
+        return f"{self.law} {self.chapter}\n{self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and the ids of the articles that answer it."""
+
+    text: str
+    relevant: frozenset[str]
+
+
+def read_articles(path: Path) -> list[Article]:
+    """One JSON object a line: id, law, chapter, text.
+
+    Raises:
+        UsageError: a line without these fields, with file and line.
+    """
+    return [Article(str(r["id"]), r["law"], r.get("chapter") or "", r["text"]) for r in _rows(path, ("id", "law", "text"))]
+
+
+def read_questions(path: Path) -> list[Question]:
+    """One JSON object a line: query, relevant (article ids)."""
+    return [Question(r["query"], frozenset(map(str, r["relevant"]))) for r in _rows(path, ("query", "relevant"))]
+
+
+def _rows(path: Path, needed: Sequence[str]) -> Iterator[dict]:
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            row = json.loads(line)
+            if any(name not in row for name in needed):
+                raise ValueError(f"needs {', '.join(needed)}")
+        except ValueError as error:
+            raise UsageError(f"{path}:{number}: {error}") from error
+        yield row
+
+
+def evaluate_statutes(
+    articles: Sequence[Article], questions: Sequence[Question], encoder: Encoder | None, cache: Cache, progress: Progress | None = None
+) -> dict:
+    """Recall at 5, 10 and 100, MRR@10 and nDCG@10 of the fused ranking, and of each part alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        TantivyStore.build(Path(folder) / "lexical", _lexical_rows(articles))
+        lexical = TantivyStore(Path(folder) / "lexical")
+        vectors = _vector_store(Path(folder) / "vectors.faiss", articles, encoder, cache, progress) if encoder else None
+        ids = [a.article_id for a in articles]
+        runs: dict[str, list[list[str]]] = {"hybrid": [], "lexical": [], "dense": []}
+        times = []
+        for question in questions:
+            started = time.perf_counter()
+            words = segment.words(question.text)
+            terms = {"words": words, "bigrams": segment.bigrams(question.text), "title": words, "heading": words}
+            by_words = [seq for seq, _ in lexical.search(terms, DEPTH, None)]
+            by_meaning = []
+            if vectors and encoder:
+                _, found = vectors.search(encoder.encode_queries([question.text]), DEPTH, None)
+                by_meaning = [int(seq) for seq in found[0] if seq >= 0]
+            fused = [seq for seq, _ in fuse_rrf([by_words, by_meaning])][:DEPTH]
+            times.append((time.perf_counter() - started) * 1000)
+            for name, order in (("hybrid", fused), ("lexical", by_words), ("dense", by_meaning)):
+                runs[name].append([ids[seq] for seq in order])
+    used = ("hybrid", "lexical", "dense") if encoder else ("lexical",)
+    parts = {name: _numbers(questions, runs[name]) for name in used}
+    best = parts["hybrid" if encoder else "lexical"]
+    return {"n": len(questions), **best, "p50_ms": round(percentile(times, 50), 1), "parts": parts}
+
+
+def _lexical_rows(articles: Iterable[Article]) -> Iterator[dict]:
+    for seq, article in enumerate(articles):
+        yield {
+            "seq": seq, "doc": 0, "words": segment.words(article.text), "bigrams": segment.bigrams(article.text),
+            "title": segment.words(article.law), "heading": segment.words(article.chapter),
+        }
+
+
+def _vector_store(file: Path, articles, encoder: Encoder, cache: Cache, progress: Progress | None) -> FaissStore:
+    import numpy as np
+
+    texts = [a.passage for a in articles]
+    cache.embed(encoder, texts, progress)
+    FaissStore.build(file, cache.vectors(encoder, texts), encoder.dim)
+    return FaissStore(file, np.zeros(len(texts), dtype=np.int32))
+
+
+def _numbers(questions: Sequence[Question], run: Sequence[Sequence[str]]) -> dict[str, float]:
+    rows = []
+    for question, order in zip(questions, run, strict=True):
+        got = [float(i in question.relevant) for i in order]
+        total = len(question.relevant) or 1
+        rows.append((
+            sum(got[:5]) / total, sum(got[:10]) / total, sum(got[:100]) / total, reciprocal_rank(got, 10),
+            ndcg(got, [1.0] * len(question.relevant), 10),
+        ))
+    names = ("recall@5", "recall@10", "recall@100", "mrr@10", "ndcg@10")
+    return {name: round(sum(r[i] for r in rows) / max(len(rows), 1), 4) for i, name in enumerate(names)}
