@@ -25,6 +25,7 @@ COMMANDS = {
     "report": ("kb.cli.report", "Write comparison tables, ledgers and task lists."),
     "draft": ("kb.cli.draft", "Check a draft against national duties."),
     "serve": ("kb.cli.serve", "Open the workbench in a browser."),
+    "mcp": ("kb.cli.mcp", "Serve the library to an assistant (MCP)."),
     "doctor": ("kb.cli.doctor", "Print the state of a corpus and its index."),
     "catalog": ("kb.cli.catalog", "Check the catalogue."),
     "ingest": ("kb.cli.ingest", "Preview documents, then add them to the corpus."),
