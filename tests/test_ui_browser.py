@@ -1,0 +1,233 @@
+"""The workbench in a real browser: every page, the review flow, upload to gap row, exports, shared links, hostile texts."""
+
+from __future__ import annotations
+
+import io
+import re
+from urllib.parse import quote
+
+import pytest
+from browser import WAIT, browser, need_browser, opened, served, settled
+from docx import Document as Word
+from openpyxl import load_workbook
+from workbench_corpus import DRAFT, build_library, settings_for
+
+from kb.review import ReviewLog
+from kb.rows import gap_rows, national_documents, scope_choice
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+MAIN = "测试数据管理办法"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    need_browser()
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="module")
+def library(folder):
+    return build_library(folder)
+
+
+@pytest.fixture(scope="module")
+def rows(library):
+    return gap_rows(library, [d.doc_id for d in national_documents(library)], scope_choice(library))
+
+
+@pytest.fixture(scope="module")
+def address(folder, library, rows):
+    with served(settings_for(folder)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chrome(folder):
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture
+def page(chrome):
+    context = chrome.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    found = context.new_page()
+    found.problems = []
+    found.on("dialog", lambda d: (found.problems.append(d.message), d.dismiss()))
+    yield found
+    context.close()
+    assert found.problems == []
+
+
+def main_id(library):
+    return next(d.doc_id for d in library.documents if d.meta.title == MAIN)
+
+
+def healthy(page):
+    assert page.locator('[data-testid="stException"]').count() == 0, page.locator('[data-testid="stException"]').first.inner_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [("", "总览"), ("search", "检索"), ("gaps", "差距图谱"), ("review", "对照与复核"), ("draft", "草案比对"), ("library", "文库"), ("update", "更新")],
+)
+def test_every_page_opens(page, address, path, title):
+    opened(page, f"{address}/{path}")
+    assert title in page.locator("h1").first.inner_text()
+    healthy(page)
+
+
+def test_a_tile_filters_the_table_and_the_link_reopens_the_view(page, chrome, address, library, rows):
+    opened(page, f"{address}/gaps?n={quote(main_id(library))}")
+    mine = [r for r in rows if r.national.meta.title == MAIN]
+    label = mine[0].assessment.label
+    n = sum(r.assessment.label == label for r in mine)
+    page.get_by_role("button", name=re.compile(rf"^{n}\s*{label}$")).click()
+    page.wait_for_selector(f"text=当前显示 {n} 条", timeout=WAIT)
+    settled(page)
+    healthy(page)
+    other = chrome.new_context().new_page()
+    opened(other, page.url)
+    assert f"当前显示 {n} 条" in other.inner_text("body")
+    other.context.close()
+
+
+def test_a_row_shows_both_texts_with_marks_and_reasons(page, address, library, rows):
+    row = next(r for r in rows if r.requirement.address == "第四条" and r.national.meta.title == MAIN)
+    opened(page, f"{address}/gaps?n={quote(main_id(library))}&row={quote(row.row_id, safe='')}")
+    body = page.inner_text("body")
+    assert row.requirement.text[:20] in body and row.assessment.evidence[0].quote[:20] in body
+    assert "判定依据" in body and "施行 2025-01-01" in body
+    assert page.locator("span.kb-same").count() > 2
+
+
+def test_hostile_titles_and_texts_are_shown_as_text(page, address, library):
+    doc = next(d for d in library.documents if d.meta.level == "national" and d.meta.title != MAIN)
+    opened(page, f"{address}/gaps?n={quote(doc.doc_id)}")
+    assert "<b>加粗</b>" in page.inner_text("body")
+    opened(page, f"{address}/library?doc={quote(doc.doc_id)}")
+    assert "<b>加粗</b>" in page.inner_text("body")
+    assert page.locator(".kb-text b").count() == 0
+    opened(page, f"{address}/gaps?n={quote('<script>alert(1)</script>')}&s=%22%3E%3Cimg&l=bogus&row=%00&c=a%7Cb")
+    healthy(page)
+
+
+def sign(page, name):
+    page.get_by_label("复核人", exact=True).fill(name)
+    page.get_by_label("复核人", exact=True).press("Enter")
+    settled(page)
+
+
+def test_the_review_flow_with_keys(page, address, library, folder):
+    log = ReviewLog(folder / "corpus" / "reviews.jsonl")
+    before = len(log.events())
+    opened(page, f"{address}/review?n={quote(main_id(library))}")
+    first = page.url
+    page.keyboard.press("y")
+    page.wait_for_selector("text=请先填写复核人姓名", timeout=WAIT)
+    sign(page, "甲")
+    page.locator("h1").click()
+    for key in ("y", "3", "2"):
+        page.keyboard.press(key)
+        settled(page, 0.6)
+    assert len(log.events()) == before + 3
+    assert log.events()[-2].after == {"label": "未覆盖"} and log.events()[-1].who == "甲"
+    page.goto(first)
+    page.wait_for_selector("h1", timeout=WAIT)
+    settled(page)
+    assert "甲" in page.inner_text("body")
+    sign(page, "甲")
+    page.locator("h1").click()
+    page.keyboard.press("z")
+    page.wait_for_selector("text=已撤销", timeout=WAIT)
+    assert log.events()[-1].undoes
+    page.get_by_role("radio", name="复核记录").or_(page.get_by_role("button", name="复核记录")).first.click()
+    page.wait_for_selector("text=只增不改", timeout=WAIT)
+    healthy(page)
+
+
+def test_two_windows_on_one_row_see_the_conflict(chrome, page, address, library, folder, rows):
+    row = next(r for r in rows if r.requirement.address == "第六条" and r.national.meta.title == MAIN)
+    link = f"{address}/review?n={quote(main_id(library))}&q=all&row={quote(row.row_id, safe='')}"
+    other = chrome.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    for window, name in ((page, "甲"), (other, "乙")):
+        opened(window, link)
+        sign(window, name)
+        window.locator("h1").click()
+    page.keyboard.press("1")
+    page.wait_for_selector("text=已记录", timeout=WAIT)
+    other.keyboard.press("3")
+    other.wait_for_selector("text=你的内容尚未写入", timeout=WAIT)
+    other.get_by_role("button", name="仍然提交").click()
+    other.wait_for_selector("text=已记录", timeout=WAIT)
+    mine = [e for e in ReviewLog(folder / "corpus" / "reviews.jsonl").events() if e.row_id == row.row_id]
+    assert [(e.who, e.after["label"]) for e in mine] == [("甲", "已覆盖"), ("乙", "未覆盖")]
+    other.context.close()
+
+
+def export(page, kind, fmt):
+    page.get_by_role("button", name="导出报告").click()
+    page.get_by_text(kind, exact=True).click()
+    settled(page)
+    page.get_by_text(fmt, exact=True).click()
+    settled(page)
+    with page.expect_download(timeout=WAIT) as download:
+        page.get_by_role("button", name="下载").click()
+    with open(download.value.path(), "rb") as handle:
+        return handle.read(), download.value.suggested_filename
+
+
+def test_exports_open_again_and_an_edited_ledger_comes_back(page, address, library, folder, rows):
+    mine = [r for r in rows if r.national.meta.title == MAIN]
+    opened(page, f"{address}/gaps?n={quote(main_id(library))}")
+    data, name = export(page, "条文对照表", "Word")
+    assert name.endswith(".docx") and all(r.requirement.text in "".join(Word(io.BytesIO(data)).element.body.itertext()) for r in mine)
+    opened(page, f"{address}/gaps?n={quote(main_id(library))}")
+    data, _ = export(page, "对标台账", "Excel")
+    book = load_workbook(io.BytesIO(data))
+    sheet = book.worksheets[1]
+    assert sheet.max_row == len(mine) + 1
+    head = [c.value for c in sheet[1]]
+    sheet.cell(2, head.index("责任单位") + 1).value = "市数据局"
+    buffer = io.BytesIO()
+    book.save(buffer)
+    opened(page, f"{address}/review?n={quote(main_id(library))}&v={quote('导入台账')}")
+    sign(page, "丙")
+    page.locator('input[type="file"]').set_input_files({"name": "台账.xlsx", "mimeType": "application/octet-stream", "buffer": buffer.getvalue()})
+    page.wait_for_selector("text=将写入 1 行", timeout=WAIT)
+    page.get_by_role("button", name="写入", exact=True).click()
+    page.wait_for_selector("text=已写入 1 行", timeout=WAIT)
+    assert ReviewLog(folder / "corpus" / "reviews.jsonl").events()[-1].after == {"owner": "市数据局"}
+
+
+def test_a_pasted_draft_is_checked(page, address):
+    opened(page, f"{address}/draft?src={quote('粘贴文字')}")
+    page.get_by_label("草案全文").fill(DRAFT)
+    page.get_by_label("草案全文").press("Control+Enter")
+    settled(page)
+    page.get_by_role("button", name="开始比对").click()
+    page.wait_for_selector("text=处引用、编号、用语问题", timeout=WAIT)
+    healthy(page)
+    page.wait_for_selector(".kb-box", timeout=WAIT)
+    page.get_by_role("tab", name=re.compile("引用、编号和用语")).click()
+    settled(page)
+    healthy(page)
+
+
+def test_an_upload_becomes_a_gap_row_and_open_pages_follow_the_new_index(chrome, page, address):
+    open_page = chrome.new_context().new_page()
+    opened(open_page, f"{address}/library")
+    opened(page, f"{address}/update")
+    text = "新近数据管理办法\n\n第一条 为了规范管理，制定本办法。\n第二条 地方各级数据管理部门应当在六十日内建立新近数据台账。\n第三条 本办法自2026年3月1日起施行。\n"
+    page.get_by_text("国家", exact=True).first.click()
+    settled(page)
+    page.locator('input[type="file"]').set_input_files({"name": "新近数据管理办法.md", "mimeType": "text/markdown", "buffer": text.encode()})
+    page.wait_for_selector("text=可以收入", timeout=WAIT)
+    page.get_by_role("button", name=re.compile("放入文库并更新")).click()
+    page.wait_for_selector("text=完成，用时", timeout=WAIT * 2)
+    healthy(page)
+    opened(page, f"{address}/gaps?n={quote('新近数据管理办法')}")
+    assert "六十日内建立新近数据台账" in page.inner_text("body")
+    open_page.get_by_label("名称或文号").fill("新近")
+    open_page.get_by_label("名称或文号").press("Enter")
+    open_page.wait_for_selector("text=当前显示 1 份", timeout=WAIT)
+    open_page.context.close()
