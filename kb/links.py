@@ -21,6 +21,7 @@ ATTACHMENTS = (".pdf", ".doc", ".docx", ".wps", ".ofd", ".zip")
 _MIN_TITLE = 6
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _DAY = re.compile(r"(?<!\d)(20\d\d)\s*[-./年]\s*(\d{1,2})\s*[-./月]\s*(\d{1,2})(?!\d)")
+_SHOWN_DAY = re.compile(rf"[\[【(（]?{_DAY.pattern}日?[\]】)）]?")
 _URL_DAY = re.compile(r"(?:/t|/)(20\d\d)[-/]?([01]\d)[-/]?([0-3]\d)(?:[_/]|\d{6,})")
 _ERROR_TITLE = re.compile(r"40[34]|50[0234]|not found|forbidden|无法访问|页面不存在|找不到|出错|错误|访问受限|访问被拒|已被拦截|系统维护|正在维护", re.I)
 _LOGIN = re.compile(r"统一身份认证|用户登录|请登录|请先登录|扫码登录|验证码|人机验证|安全验证|浏览器安全检查|captcha", re.I)
@@ -44,7 +45,8 @@ def find_links(text: str, base: str, selectors: Mapping[str, str] | None = None)
         base: its final address, for relative links.
         selectors: CSS of `item`, and inside it of `link` and `date`; without `item` the shape of the page decides.
     """
-    head = text.lstrip("\ufeff \r\n\t")[:200].lower()
+    text = text.replace("\x00", "").lstrip("\ufeff \r\n\t")
+    head = text[:200].lower()
     if head.startswith(("{", "[")):
         found: Iterable[Link] = _json_links(text, base)
     elif head.startswith("<?xml") or re.match(r"<(?:rss|feed|rdf)", head):
@@ -83,7 +85,9 @@ def objection(text: str, url: str) -> str:
     links = len(tree.css("a[href]"))
     if _ERROR_TITLE.search(title) and len(body) < 1500:
         return f"错误页面（{title[:30]}）"
-    if tree.css_first("input[type=password]") is not None or (_LOGIN.search(title + body[:600]) and links < 30 and len(body) < 1500):
+    if tree.css_first("input[type=password]") is not None or (
+        _LOGIN.search(title + body[:600]) and links < 10 and len(body) < 1500
+    ):
         return "需要登录或验证"
     if len(body) < 300 and links < 5 and _ERROR_TITLE.search(body):
         return f"错误页面（{body[:30]}）"
@@ -165,7 +169,7 @@ def _shape(node: LexborNode) -> tuple[str, ...]:
 def _title(node: LexborNode) -> str:
     shown = _text(node)
     named = re.sub(r"\s+", " ", html.unescape(node.attributes.get("title") or "")).strip()
-    shown = _DAY.sub("", shown).strip(" []【】()（）·•>-　")
+    shown = _SHOWN_DAY.sub("", shown).strip(" ·•>-　")
     cut = shown.endswith(("...", "…"))
     return named if named and (cut or (len(named) > len(shown) and named.startswith(shown[:8]))) else shown
 

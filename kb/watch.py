@@ -14,20 +14,20 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
 from kb.codec import from_json, to_json
 from kb.corpus import SourceFile, corpus_catalog, document_id, to_document
 from kb.errors import CatalogError, FetchError, KbError, LockedError, UsageError
-from kb.fetch import kind_of
 from kb.generations import current_generation, write_durably
 from kb.index import Library
 from kb.links import Link, address_key, attachments, find_links, objection
 from kb.metadata import family_key
 from kb.models import LEVELS, DocumentMeta, Finding
 from kb.names import is_draft_title
-from kb.read import read_file
+from kb.read import KINDS, kind_of, read_file
 from kb.read.plain import decode
 from kb.settings import Settings
 from kb.versions import same_wording
@@ -342,7 +342,7 @@ def fetched(item: Item, inbox: Path, client: Client, known: Known) -> Item:
     """One item with its page and attachments on disk: downloaded when one of them passes the gate, else held with reasons."""
     try:
         reply = client.get(item.url)
-        suffix = kind_of(reply)
+        suffix = _suffix(reply)
         offered = _offered(reply, suffix)
     except KbError as error:
         return replace(item, state="held", reason=error.message)
@@ -350,7 +350,7 @@ def fetched(item: Item, inbox: Path, client: Client, known: Known) -> Item:
     for link in offered[:_MAX_ATTACHMENTS]:
         with contextlib.suppress(KbError):
             extra = client.get(link.url)
-            parts.append(_save(inbox, item, f"{item.title}_附件_{link.title}", kind_of(extra), extra.body))
+            parts.append(_save(inbox, item, f"{item.title}_附件_{link.title}", _suffix(extra), extra.body))
     reasons = {name: gate(inbox / name, item, known) for name in parts}
     passed = [name for name, reason in reasons.items() if not reason]
     relation = item.relation
@@ -362,6 +362,22 @@ def fetched(item: Item, inbox: Path, client: Client, known: Known) -> Item:
     why = "；".join(dict.fromkeys(reasons.values()))
     state = "known" if all(r.startswith(_SAME_TEXT) for r in reasons.values()) else "held"
     return replace(item, state=state, relation=relation, reason=why, files=tuple(parts))
+
+
+def _suffix(reply: Reply) -> str:
+    """What the content is, whatever the server calls it; a page where a file was announced is an error or a login.
+
+    Raises:
+        ReadError: a kind that holds no text. FetchError: nothing, or a page instead of a file.
+    """
+    if not reply.body.strip():
+        raise FetchError(f"{reply.url}: 内容为空（0 字节）", hint="Try again later.")
+    named = Path(urlsplit(reply.final_url).path).suffix.lower()
+    kind = kind_of(reply.body, named if named in {s for suffixes in KINDS.values() for s in suffixes} else "", reply.url)
+    announced = reply.content_type.split(";")[0].strip().lower()
+    if kind == "html" and (announced in ("application/pdf", "application/ofd", "application/zip") or "office" in announced):
+        raise FetchError(f"{reply.url}: 应为文件，得到的是网页", hint="Open the address in a browser.")
+    return named if named in KINDS[kind] else KINDS[kind][0]
 
 
 def _offered(reply: Reply, suffix: str) -> list[Link]:
