@@ -125,7 +125,7 @@ def app(folder, monkeypatch, root):
     return AppTest.from_file(str(root / "app.py"), default_timeout=60)
 
 
-def test_the_overview_shows_what_is_held(app, library):
+def test_the_overview_shows_what_is_held(app, rows):
     app.run()
     assert not app.exception
     labels = [b.label for b in app.button]

@@ -183,17 +183,3 @@ def _parse(text: str | None, default: object) -> object:
     if isinstance(default, int):
         return int(text) if text.lstrip("-").isdigit() and len(text) < 8 else default
     return text
-
-
-def from_address(name: str, default: str = "") -> str:
-    """One value of the address line; hostile or missing values read as text."""
-    return str(st.query_params.get(name, default))
-
-
-def to_address(**values: str | int | None) -> None:
-    """Keep values in the address so that a link reopens the same view; empty values are dropped."""
-    for name, value in values.items():
-        if value in (None, ""):
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != str(value):
-            st.query_params[name] = str(value)

@@ -15,7 +15,7 @@ from kb.models import LABELS, Document
 from kb.report_docx import comments_docx
 from kb.rows import national_documents, scope_choice
 from kb.ui.data import publish, restore, settings, within
-from kb.ui.markup import badge, escape, with_marks
+from kb.ui.markup import badge, escape, plain, with_marks
 from kb.ui.names import LABEL_COLORS, LABEL_CSS
 from kb.wording import compare
 
@@ -35,7 +35,7 @@ def page(library: Library) -> None:
         publish(PAGE, DEFAULTS)
         return
     chapters = sum(h.level == "chapter" for h in document.headings)
-    st.caption(f"《{document.meta.title}》　{chapters} 章　{len(document.provisions)} 条　{len(document.text):,} 字")
+    st.caption(f"《{plain(document.meta.title)}》　{chapters} 章　{len(document.provisions)} 条　{len(document.text):,} 字")
     nationals = {d.doc_id: d.meta.title for d in national_documents(library)}
     within(PAGE, "n", list(nationals))
     if not st.session_state["draft.n"]:
@@ -88,7 +88,7 @@ def _parsed(name: str, data: bytes) -> Document | None:
         try:
             document = draft_document(read_file(path, name=path.name), path.name)
         except KbError as error:
-            st.error(f"不能读取：{error.message} {error.hint}")
+            st.error(plain(f"不能读取：{error.message} {error.hint}"))
             return None
     if not document.provisions:
         st.warning("没有识别出条文。请确认每条以“第×条”或“一、”“（一）”开头。")

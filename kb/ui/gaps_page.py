@@ -11,7 +11,7 @@ from kb.rows import SCOPES, GapRow, ScopeChoice, national_documents, scope_choic
 from kb.ui import detail, exports
 from kb.ui.data import judged_documents, publish, restore, rows_of, states_of, within
 from kb.ui.filters import WITH_NUMBER, WITHOUT_NUMBER, RowFilter, label_counts, options, select
-from kb.ui.markup import escape
+from kb.ui.markup import plain
 from kb.ui.names import LABEL_COLORS, LABEL_HELP, MODALITY_NAMES, TIER_NAMES
 
 PAGE = "gaps"
@@ -63,7 +63,7 @@ def _what(library: Library, documents: dict) -> tuple[ScopeChoice | None, list[s
     rest = len(documents) - len(ready)
     if rest:
         text, button = st.columns([5, 1])
-        text.info(f"{len(documents)} 份国家文件中，{len(ready)} 份已完成与“{scope.name}”的比对。可在上面挑选文件，或一次比对其余 {rest} 份（需要几分钟）。")
+        text.info(f"{len(documents)} 份国家文件中，{len(ready)} 份已完成与“{plain(scope.name)}”的比对。可在上面挑选文件，或一次比对其余 {rest} 份（需要几分钟）。")
         if button.button("比对其余文件", width="stretch"):
             rows_of(library, list(documents), scope)
             st.rerun()
@@ -80,7 +80,7 @@ def pick_scope(library: Library, column, page_name: str) -> ScopeChoice | None:
     if key != CHOSEN:
         scope = scope_choice(library, key)
         if not scope.doc_ids:
-            st.info(f"库内没有可用于“{scope.name}”的文件。")
+            st.info(f"库内没有可用于“{plain(scope.name)}”的文件。")
             return None
         return scope
     local = {d.doc_id: d for d in library.documents if d.meta.level != "national"}
@@ -196,7 +196,7 @@ def columns() -> dict:
 def _row(library: Library, row: GapRow, states: dict[str, RowState]) -> None:
     state = states[row.row_id]
     head, link = st.columns([5, 1.2])
-    head.markdown(f"##### 《{escape(row.national.meta.title)}》{escape(row.requirement.address)}")
+    head.markdown(f"##### 《{plain(row.national.meta.title)}》{plain(row.requirement.address)}")
     link.page_link(
         st.session_state["pages"]["review"], label="复核这一条", icon=":material/fact_check:",
         query_params={"n": row.requirement.doc_id, "s": st.session_state["gaps.s"], "doc": "|".join(st.session_state["gaps.doc"]), "row": row.row_id},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
 from kb.index import DocumentInfo, Library
@@ -10,12 +12,13 @@ from kb.models import LEVEL_NAMES, LEVELS, STATUS_NAMES, Document
 from kb.rows import today
 from kb.ui.data import publish, restore, within
 from kb.ui.detail import short_title
-from kb.ui.markup import document_badges, escape, with_marks, word_spans
+from kb.ui.markup import document_badges, escape, plain, with_marks, word_spans
 from kb.ui.names import QUALITY_NAMES
 from kb.ui.summary import year_of
 
 PAGE = "library"
 DEFAULTS: dict[str, object] = {"doc": "", "at": "", "k": "", "level": "", "kind": "", "status": "", "quality": "", "year": "", "v": "正文"}
+_LINK = re.compile(r"https?://[\w./:?=&%~#-]+")
 VIEWS = ("正文", "版本对比", "引用关系", "文件信息")
 
 
@@ -103,11 +106,11 @@ def _document(library: Library, info: DocumentInfo) -> None:
     document = library.document(info.doc_id)
     back, title = st.columns([1, 7], vertical_alignment="center")
     back.button("← 列表", on_click=_open, args=("",), width="stretch")
-    title.title(info.meta.title)
+    title.title(plain(info.meta.title))
     st.html(document_badges(info.meta, status_on(info.meta, today()), info.quality))
     if info.meta.text_kind == "digest":
         link = info.meta.official_url
-        st.info("本页为要点摘编，不是官方原文。" + (f"[官方页面]({link})" if link and link.startswith("http") else "官方链接待核实。"))
+        st.info("本页为要点摘编，不是官方原文。" + (f"[官方页面]({link})" if link and _LINK.fullmatch(link) else "官方链接待核实。"))
     within(PAGE, "v", VIEWS)
     view = st.segmented_control("视图", VIEWS, key="library.v", label_visibility="collapsed", required=True)
     if view == VIEWS[0]:
@@ -134,7 +137,7 @@ def _outline(document: Document) -> str:
     find = st.text_input("在本文件中查找", placeholder="词语", key=f"find:{document.doc_id}")
     hits = [p.label for p in document.provisions if find and find in p.text]
     if find:
-        st.caption(f"{len(hits)} 条含有“{find}”" if hits else f"没有条文含有“{find}”")
+        st.caption(f"{len(hits)} 条含有“{plain(find)}”" if hits else f"没有条文含有“{plain(find)}”")
         labels = hits or labels
         if st.session_state["library.at"] not in labels:
             st.session_state["library.at"] = labels[0]
@@ -171,7 +174,7 @@ def _versions(library: Library, info: DocumentInfo, document: Document) -> None:
     rows = align(earlier, document)
     pairs = [(before_all.get(r.old, ""), after_all.get(r.new, "")) for r in rows]
     shown = [(x, y, changes) for x, y in pairs if (changes := diff(x, y))]
-    st.caption(f"{len(rows)} 处对应，其中 {len(shown)} 处文字不同。左为《{short_title(old.meta.title)}》，右为本文件；红色为删去，绿色为新增。")
+    st.caption(f"{len(rows)} 处对应，其中 {len(shown)} 处文字不同。左为《{plain(short_title(old.meta.title))}》，右为本文件；红色为删去，绿色为新增。")
     for before, after, changes in shown[:200]:
         left, right = st.columns(2)
         left.html(f'<div class="kb-text kb-box">{with_marks(before, [(*c.old_span, "kb-missing") for c in changes]) or "（无）"}</div>')
@@ -252,4 +255,4 @@ def _facts(info: DocumentInfo, document: Document) -> None:
     if document.findings:
         st.markdown("**读取时的提示**")
         for finding in document.findings[:50]:
-            st.caption(f"· {finding.what} {finding.fix}")
+            st.caption(f"· {plain(finding.what)} {plain(finding.fix)}")

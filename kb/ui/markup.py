@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 from kb.models import LEVEL_NAMES, STATUS_NAMES, DocumentMeta
@@ -14,6 +15,14 @@ Span = tuple[int, int, str]
 def escape(text: str) -> str:
     """HTML with no meaning left in the text."""
     return html.escape(text, quote=True)
+
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&@/])")
+
+
+def plain(text: str) -> str:
+    """Text for Markdown places (captions, labels, messages): no link, image, colour, formula or HTML comes out of it."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def with_marks(text: str, spans: Iterable[Span]) -> str:

@@ -12,7 +12,7 @@ from kb.review import STATES
 from kb.rows import DEFAULT_SCOPE, SCOPES, GapRow, ScopeChoice, national_documents, scope_choice, today
 from kb.ui.data import judged_documents, publish, restore, rows_of, states_of, within
 from kb.ui.detail import short_title
-from kb.ui.markup import escape
+from kb.ui.markup import escape, plain
 from kb.ui.names import QUALITY_NAMES
 from kb.ui.summary import OPEN_LABELS, OTHER, Cell, by_kind, date_of, heat, newest, topics_of, year_of
 
@@ -153,8 +153,8 @@ def _waiting(rows: list[GapRow], states: dict, scope: ScopeChoice) -> None:
 def _newest(library: Library) -> None:
     st.subheader("最新文件")
     for d in newest([d for d in library.documents if status_on(d.meta, today()) != "draft"], 6):
-        label = f"{date_of(d) or '日期不详'}　{short_title(d.meta.title)[:24]}"
-        st.page_link(st.session_state["pages"]["library"], label=label, query_params={"doc": d.doc_id}, help=d.meta.title)
+        label = f"{date_of(d) or '日期不详'}　{plain(short_title(d.meta.title)[:24])}"
+        st.page_link(st.session_state["pages"]["library"], label=label, query_params={"doc": d.doc_id}, help=plain(d.meta.title))
 
 
 def _state(library: Library) -> None:

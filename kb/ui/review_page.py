@@ -36,7 +36,7 @@ from kb.ui.data import (
 )
 from kb.ui.filters import people
 from kb.ui.gaps_page import pick_scope
-from kb.ui.markup import badge, escape
+from kb.ui.markup import badge, escape, plain
 from kb.ui.names import LABEL_CSS
 
 PAGE = "review"
@@ -146,7 +146,7 @@ def _bar(library: Library, row: GapRow, state: RowState, ids: list[str], at: int
     after_this = ids[at + 1] if at + 1 < len(ids) else ids[at - 1] if at else row.row_id
     _message(library, row)
     title, back, forth, undo = st.columns([5, 1, 1, 1.2], vertical_alignment="center")
-    title.markdown(f"**第 {at + 1} / {len(ids)} 条　《{escape(row.national.meta.title)}》{escape(row.requirement.address)}**")
+    title.markdown(f"**第 {at + 1} / {len(ids)} 条　《{plain(row.national.meta.title)}》{plain(row.requirement.address)}**")
     back.button("上一条", shortcut="K", on_click=_set, args=("row", ids[max(at - 1, 0)]), width="stretch", disabled=at == 0)
     forth.button("下一条", shortcut="J", on_click=_set, args=("row", ids[min(at + 1, len(ids) - 1)]), width="stretch", disabled=at + 1 == len(ids))
     undo.button("撤销", shortcut="Z", on_click=_undo, args=(row,), width="stretch", help="撤销本人在这一条上的最后一次记录", disabled=not seen)
@@ -266,14 +266,14 @@ def _save(library: Library, row: GapRow, after: dict[str, str], seen: str | None
         return False
     st.session_state.pop("review:pending", None)
     name = after.get("label") or "、".join(FIELDS[k] for k in after)
-    st.toast(f"已记录：{row.requirement.address} {name}", icon=":material/check:")
+    st.toast(plain(f"已记录：{row.requirement.address} {name}"), icon=":material/check:")
     return True
 
 
 def _undo(row: GapRow) -> None:
     try:
         review_log().undo(row.row_id, reviewer())
-        st.toast(f"已撤销：{row.requirement.address}", icon=":material/undo:")
+        st.toast(plain(f"已撤销：{row.requirement.address}"), icon=":material/undo:")
     except ReviewError as error:
         st.session_state["review:problem"] = str(error)
 
@@ -281,14 +281,14 @@ def _undo(row: GapRow) -> None:
 def _message(library: Library, row: GapRow) -> None:
     """What went wrong with the last decision; nothing the user wrote is lost."""
     if problem := st.session_state.pop("review:problem", None):
-        st.error(problem)
+        st.error(plain(problem))
     pending = st.session_state.get("review:pending")
     if not pending or pending[0] != row.row_id:
         return
     _, after, role, conflict = pending
     mine = "；".join(f"{FIELDS[k]}：{v}" for k, v in after.items())
     theirs = "；".join(f"{FIELDS[k]}：{v}" for k, v in conflict.current.history[-1].after.items()) or "已撤销"
-    st.warning(f"{conflict.message}（{theirs}）。你的内容尚未写入（{mine}）。", icon=":material/group:")
+    st.warning(plain(f"{conflict.message}（{theirs}）。你的内容尚未写入（{mine}）。"), icon=":material/group:")
     a, b, _ = st.columns([1.2, 1.2, 4])
     a.button("仍然提交", on_click=_save, args=(library, row, after, None, role), type="primary")
     b.button("放弃我的", on_click=lambda: st.session_state.pop("review:pending", None))
@@ -341,7 +341,7 @@ def _agreement(rows: list[GapRow], states: Mapping[str, RowState]) -> None:
         first = d.history[0]
         text, button = st.columns([6, 1], vertical_alignment="center")
         resolved = f"　已定为 {d.values['label']}" if d.resolved else ""
-        text.markdown(f"《{escape(first.doc_id)}》{escape(first.address)}　{escape(d.first_who)}：{d.first_label}　{escape(d.second_who)}：{d.second_label}{resolved}")
+        text.markdown(f"《{plain(first.doc_id)}》{plain(first.address)}　{plain(d.first_who)}：{d.first_label}　{plain(d.second_who)}：{d.second_label}{resolved}")
         button.button("查看", key=f"see:{d.row_id}", on_click=_open, args=(d.row_id,))
 
 
@@ -364,12 +364,12 @@ def _import(library: Library, rows: list[GapRow], states: Mapping[str, RowState]
         hide_index=True, width="stretch",
     )
     for text in (*ledger.refused, *ledger.unknown):
-        st.caption(f"· {text}")
+        st.caption(f"· {plain(text)}")
     if ledger.edits and st.button("写入", type="primary"):
         done, conflicts = apply_ledger(library, by_id, ledger, reviewer())
         st.success(f"已写入 {done} 行。")
         for text in conflicts:
-            st.warning(text)
+            st.warning(plain(text))
 
 
 def apply_ledger(library: Library, rows: Mapping[str, GapRow], ledger, who: str) -> tuple[int, list[str]]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
+
 import streamlit as st
 
 from kb.index import Library
 from kb.models import LEVEL_NAMES, LEVELS, STATUS_NAMES, Hit
 from kb.query import Reading
 from kb.search import Filters, SearchResult, search
-from kb.ui.data import from_address, to_address
-from kb.ui.markup import document_badges, escape, with_marks, word_spans
+from kb.ui.data import publish, restore, within
+from kb.ui.markup import document_badges, escape, plain, with_marks, word_spans
 
+PAGE = "search"
+DEFAULTS: dict[str, object] = {"q": "", "level": "", "status": "", "kind": "", "topic": "", "since": "", "asof": ""}
 READING_NAMES = {"place": "层级", "since": "起始", "until": "截止", "intent": "意图", "wording": "规范用语", "number": "数字写法"}
 INTENT_NAMES = {
     "definition": "查定义", "amount": "查期限数量", "liability": "查责任", "responsibility": "查职责",
@@ -22,12 +27,12 @@ EXAMPLES = ("个保法第三十八条第一款", "发改数据规 2025 26号", "
 def page(library: Library) -> None:
     """Draw the page; query and filters live in the address."""
     st.title("检索")
+    restore(PAGE, DEFAULTS)
     query = st.text_input(
-        "检索", from_address("q"), key="query", label_visibility="collapsed",
-        placeholder="输入问题、文号、文件名或条文，例如：数据安全法第二十一条",
+        "检索", key="search.q", label_visibility="collapsed", placeholder="输入问题、文号、文件名或条文，例如：数据安全法第二十一条"
     )
     filters = _filters(library)
-    to_address(q=query, level=filters.level, status=filters.status, kind=filters.kind, topic=filters.topic)
+    publish(PAGE, DEFAULTS)
     if not query.strip():
         st.caption("试试：" + "　".join(f"“{e}”" for e in EXAMPLES))
         st.caption(f"库内 {len(library.documents)} 份文件，{library.manifest['counts']['provisions']:,} 条。")
@@ -45,23 +50,28 @@ def page(library: Library) -> None:
 def _filters(library: Library) -> Filters:
     kinds = sorted({d.meta.kind for d in library.documents if d.meta.kind})
     topics = sorted({t for d in library.documents for t in d.meta.topics})
+    for name, values in (("level", LEVELS), ("status", list(STATUS_NAMES)), ("kind", kinds), ("topic", topics)):
+        within(PAGE, name, ["", *values])
     columns = st.columns([1, 1, 1.4, 1.4, 1, 1])
-    level = columns[0].selectbox("层级", ["", *LEVELS], format_func=lambda v: LEVEL_NAMES.get(v, "全部"), index=_at(LEVELS, "level"))
-    statuses = list(STATUS_NAMES)
-    status = columns[1].selectbox("时效", ["", *statuses], format_func=lambda v: STATUS_NAMES.get(v, "全部"), index=_at(statuses, "status"))
-    kind = columns[2].selectbox("文种", ["", *kinds], format_func=lambda v: v or "全部", index=_at(kinds, "kind"))
-    topic = columns[3].selectbox("主题", ["", *topics], format_func=lambda v: v or "全部", index=_at(topics, "topic"))
-    since = columns[4].date_input("施行不早于", value=None, format="YYYY-MM-DD")
-    as_of = columns[5].date_input("时效截至", value=None, format="YYYY-MM-DD", help="按这一天判断文件是否有效")
-    return Filters(
-        level=level or None, status=status or None, kind=kind or None, topic=topic or None,
-        since=since.isoformat() if since else None, as_of=as_of.isoformat() if as_of else None,
-    )
+    level = columns[0].selectbox("层级", ["", *LEVELS], format_func=lambda v: LEVEL_NAMES.get(v, "全部"), key="search.level")
+    status = columns[1].selectbox("时效", ["", *STATUS_NAMES], format_func=lambda v: STATUS_NAMES.get(v, "全部"), key="search.status")
+    kind = columns[2].selectbox("文种", ["", *kinds], format_func=lambda v: v or "全部", key="search.kind")
+    topic = columns[3].selectbox("主题", ["", *topics], format_func=lambda v: v or "全部", key="search.topic")
+    since = columns[4].text_input("施行不早于", key="search.since", placeholder="2024-01-01", max_chars=10)
+    as_of = columns[5].text_input("时效截至", key="search.asof", placeholder="今天", max_chars=10, help="按这一天判断文件是否有效")
+    return Filters(level=level or None, status=status or None, kind=kind or None, topic=topic or None, since=_day(since), as_of=_day(as_of))
 
 
-def _at(values, name: str) -> int:
-    wanted = from_address(name)
-    return list(values).index(wanted) + 1 if wanted in values else 0
+def _day(text: str) -> str | None:
+    """An ISO day (a year or month will do for its first day), or None with a word of help."""
+    match = re.fullmatch(r"(\d{4})(?:-(\d{1,2}))?(?:-(\d{1,2}))?", text.strip())
+    try:
+        return dt.date(*(int(x or 1) for x in match.groups())).isoformat() if match else None
+    except ValueError:
+        return None
+    finally:
+        if text.strip() and not match:
+            st.caption("日期请写成 2024-01-01。")
 
 
 def _understood(query: str, readings: tuple[Reading, ...]) -> None:
@@ -72,7 +82,7 @@ def _understood(query: str, readings: tuple[Reading, ...]) -> None:
     columns = st.columns(max(len(readings), 4))
     for column, reading in zip(columns, readings, strict=False):
         means = "、".join(LEVEL_NAMES.get(m, INTENT_NAMES.get(m, m)) for m in reading.means[:3])
-        label = f"{READING_NAMES[reading.kind]}：{reading.said} → {means} ✕"
+        label = plain(f"{READING_NAMES[reading.kind]}：{reading.said} → {means} ✕")
         if column.button(label, key=f"undo:{reading.key}", help="按原话检索，不作这一理解"):
             ignored = st.session_state.setdefault("ignored", {})
             ignored[query] = [*ignored.get(query, ()), reading.key]
@@ -100,14 +110,14 @@ def _hit(library: Library, hit: Hit) -> None:
     info = library.info(hit.doc_id)
     with st.container(border=True):
         pin = "📌 " if hit.pinned else ""
-        st.markdown(f"**{hit.rank}. {pin}《{escape(hit.title)}》{escape(hit.address)}**")
+        st.markdown(f"**{hit.rank}. {pin}《{plain(hit.title)}》{plain(hit.address)}**")
         st.html(document_badges(info.meta, hit.status, info.quality))
         start = hit.text.find(hit.best_sentence)
         spans = [(start, start + len(hit.best_sentence), "kb-same")] if start >= 0 and len(hit.best_sentence) < len(hit.text) else []
         spans = spans or word_spans(hit.text, hit.matched, "kb-hit")
         st.html(f'<div class="kb-text">{with_marks(hit.text[:600], [s for s in spans if s[1] <= 600])}</div>')
         if hit.reason:
-            st.caption(f"{hit.chapter}　{hit.reason}")
+            st.caption(plain(f"{hit.chapter}　{hit.reason}"))
         with st.expander("全文、引用、邻条、其他层级"):
             st.code(hit.citation, language=None)
             _neighbours(library, hit)

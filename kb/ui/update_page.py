@@ -15,7 +15,7 @@ from kb.errors import KbError
 from kb.index import Library, build, read_manifest
 from kb.models import LEVEL_NAMES, LEVELS, STATUS_NAMES
 from kb.ui.data import settings
-from kb.ui.markup import escape
+from kb.ui.markup import plain
 from kb.ui.names import QUALITY_NAMES
 from kb.update import update
 
@@ -84,17 +84,17 @@ def _preview(item) -> None:
     with st.container(border=True):
         name = item.path.rsplit("/", 1)[-1]
         if item.state == "refused":
-            st.error(f"**{escape(name)}**　不能收入：" + "；".join(f"{f.what} {f.fix}" for f in item.findings))
+            st.error(f"**{plain(name)}**　不能收入：" + plain("；".join(f"{f.what} {f.fix}" for f in item.findings)))
             return
-        st.markdown(f"**{escape(name)}**　{ITEM_STATES.get(item.state, item.state)}")
+        st.markdown(f"**{plain(name)}**　{ITEM_STATES.get(item.state, item.state)}")
         facts = [("标题", item.title), ("文号", item.doc_no), ("文种", item.kind), ("层级", LEVEL_NAMES.get(item.level, "")), ("时效", STATUS_NAMES.get(item.status, item.status))]
         facts += [(DATE_NAMES.get(k, k), v) for k, v in item.dates.items()]
-        st.caption(escape("　".join(f"{k}：{v or '未识别'}" for k, v in facts)))
-        st.caption(f"{item.provisions} 条，{item.characters:,} 字，文本{QUALITY_NAMES.get(item.quality, item.quality)}；存放于 {escape(item.target or '—')}")
+        st.caption(plain("　".join(f"{k}：{v or '未识别'}" for k, v in facts)))
+        st.caption(f"{item.provisions} 条，{item.characters:,} 字，文本{QUALITY_NAMES.get(item.quality, item.quality)}；存放于 {plain(item.target or '—')}")
         for text in item.first[:3]:
             st.text(text[:160])
         for finding in item.findings[:6]:
-            st.caption(f"· {escape(finding.what)} {escape(finding.fix)}")
+            st.caption(f"· {plain(finding.what)} {plain(finding.fix)}")
 
 
 def _build(library: Library | None) -> None:
@@ -166,7 +166,7 @@ def _last(library: Library | None) -> None:
             if ids:
                 st.markdown(f"**{name}（{len(ids)}）**")
                 for doc_id in ids[:30]:
-                    st.page_link(st.session_state["pages"]["library"], label=doc_id, query_params={"doc": doc_id}, disabled=name == "移除")
+                    st.page_link(st.session_state["pages"]["library"], label=plain(doc_id), query_params={"doc": doc_id}, disabled=name == "移除")
         if note:
             with st.expander("更新说明", expanded=True):
                 st.markdown(note)
@@ -180,7 +180,7 @@ def _last(library: Library | None) -> None:
     st.caption(f"当前索引 {library.generation}，建立于 {str(manifest['created_at'])[:16].replace('T', ' ')}（UTC）；{manifest['counts']['documents']} 份文件。")
     findings = manifest.get("findings", [])
     if manifest.get("failed"):
-        st.warning(f"不能读取的文件（{len(manifest['failed'])}）：{'、'.join(manifest['failed'][:20])}")
+        st.warning(f"不能读取的文件（{len(manifest['failed'])}）：{plain('、'.join(manifest['failed'][:20]))}")
     if findings:
         with st.expander(f"读取时的提示（{len(findings)}）"):
             st.dataframe(
