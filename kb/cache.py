@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -204,13 +205,25 @@ class Cache:
 
     def embed(self, encoder: Encoder, texts: Sequence[str], progress: Progress | None = None) -> int:
         """Encode the texts that the cache lacks; returns how many."""
-        return self.embed_missing(encoder, {text_key(t): t for t in texts}.items(), progress)
+        keyed = {text_key(t): t for t in texts}
+        wanted = self.missing(encoder, keyed)
+        return self.embed_keyed(encoder, {k: keyed[k] for k in wanted}, progress)
 
-    def embed_missing(self, encoder: Encoder, texts: Iterable[tuple[str, str]], progress: Progress | None = None) -> int:
-        """Encode those of (text key, text) that the cache lacks, in batches that are saved as they come; returns how many."""
-        missing = {key: text for key, text in texts if not self._has(encoder, key)}
+    def missing(self, encoder: Encoder, keys: Iterable[str]) -> set[str]:
+        """Those of the text keys that have no vector."""
+        out: set[str] = set()
+        prefix = f"{encoder.fingerprint}:"
+        iterator = iter(keys)
+        while part := list(islice(iterator, BATCH)):
+            marks = ",".join("?" * len(part))
+            rows = self._db.execute(f"SELECT key FROM vectors WHERE key IN ({marks})", [prefix + k for k in part])
+            out.update(set(part) - {k.removeprefix(prefix) for (k,) in rows})
+        return out
+
+    def embed_keyed(self, encoder: Encoder, texts: Mapping[str, str], progress: Progress | None = None) -> int:
+        """Encode texts by their keys, in batches that are saved as they come; returns how many."""
         # long and short texts do not share a batch, so that little time goes into padding
-        ordered = sorted(missing.items(), key=lambda pair: (len(pair[1]), pair[0]))
+        ordered = sorted(texts.items(), key=lambda pair: (len(pair[1]), pair[0]))
         for start in range(0, len(ordered), BATCH):
             part = ordered[start : start + BATCH]
             vectors = encoder.encode_passages([text for _, text in part]).astype(np.float16)
@@ -237,10 +250,6 @@ class Cache:
                 batch = []
         if batch:
             yield self._fetch(batch, encoder.dim)
-
-    def _has(self, encoder: Encoder, key: str) -> bool:
-        wanted = f"{encoder.fingerprint}:{key}"
-        return self._db.execute("SELECT 1 FROM vectors WHERE key = ?", (wanted,)).fetchone() is not None
 
     def _fetch(self, keys: Sequence[str], dim: int) -> np.ndarray:
         marks = ",".join("?" * len(keys))

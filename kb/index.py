@@ -59,14 +59,19 @@ Progress = Callable[[str, int, int], None]
 _SCHEMA = """
 CREATE TABLE documents (seq INTEGER PRIMARY KEY, doc_id TEXT UNIQUE, sha256 TEXT, meta TEXT, quality TEXT,
                         n_provisions INTEGER, record TEXT);
-CREATE TABLE provisions (seq INTEGER PRIMARY KEY, provision_id TEXT UNIQUE, doc INTEGER, label TEXT, record TEXT);
-CREATE INDEX provisions_doc ON provisions (doc);
+CREATE TABLE provisions (seq INTEGER PRIMARY KEY, provision_id TEXT, doc INTEGER, label TEXT, record TEXT);
 CREATE TABLE chunks (seq INTEGER PRIMARY KEY, provision INTEGER, text_key TEXT, record TEXT);
-CREATE INDEX chunks_provision ON chunks (provision);
-CREATE TABLE requirements (seq INTEGER PRIMARY KEY, requirement_id TEXT UNIQUE, doc INTEGER, record TEXT);
-CREATE INDEX requirements_doc ON requirements (doc);
+CREATE TABLE requirements (seq INTEGER PRIMARY KEY, requirement_id TEXT, doc INTEGER, record TEXT);
 CREATE TABLE non_requirements (doc INTEGER, address TEXT, text TEXT, reason TEXT);
 CREATE TABLE digests (doc_id TEXT PRIMARY KEY, record TEXT);
+"""
+# after the rows: sorting once is cheaper than keeping order with every row
+_INDEXES = """
+CREATE UNIQUE INDEX provisions_id ON provisions (provision_id);
+CREATE INDEX provisions_doc ON provisions (doc);
+CREATE INDEX chunks_provision ON chunks (provision);
+CREATE UNIQUE INDEX requirements_id ON requirements (requirement_id);
+CREATE INDEX requirements_doc ON requirements (doc);
 """
 
 
@@ -190,16 +195,21 @@ def _write_stores(folder: Path, corpus: LoadedCorpus, encoder, cache, progress) 
     embedded = 0
     if encoder:
         with contextlib.closing(sqlite3.connect(library)) as db:
-            embedded = cache.embed_missing(encoder, _chunk_texts(db), progress)
+            missing = cache.missing(encoder, (key for (key,) in db.execute("SELECT text_key FROM chunks")))
+            embedded = cache.embed_keyed(encoder, _chunk_texts(db, missing), progress)
             keys = (key for (key,) in db.execute("SELECT text_key FROM chunks ORDER BY seq"))
             FaissStore.build(folder / "vectors.faiss", cache.vectors_of(encoder, keys), encoder.dim)
     return writer.rows, embedded
 
 
-def _chunk_texts(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    for key, record in db.execute("SELECT text_key, record FROM chunks"):
-        c = json.loads(record)
-        yield key, f"{c['context']}\n{c['search_text']}"
+def _chunk_texts(db: sqlite3.Connection, wanted: set[str]) -> dict[str, str]:
+    """Text key -> text to embed, for the keys asked."""
+    texts: dict[str, str] = {}
+    if wanted:
+        for key, record in db.execute("SELECT text_key, record FROM chunks"):
+            if key in wanted and key not in texts:
+                texts[key] = passage_text(from_json(Chunk, json.loads(record)))
+    return texts
 
 
 class _LibraryWriter:
@@ -225,6 +235,7 @@ class _LibraryWriter:
                 text = json.dumps(shell, ensure_ascii=False)
                 db.execute("INSERT OR IGNORE INTO digests VALUES (?, ?)", (digest.doc_id, text))
             db.commit()
+            db.executescript(_INDEXES)
         np.save(self._path.with_name("chunk_docs.npy"), np.asarray(self._chunk_docs, dtype=np.int32))
         np.save(self._path.with_name("chunk_provisions.npy"), np.asarray(self._chunk_provisions, dtype=np.int32))
 
@@ -232,8 +243,9 @@ class _LibraryWriter:
         n, rows = self.rows, self._cache.rows(document)
         doc, first = n["documents"], n["provisions"]
         title = " ".join(segment.words(" ".join((document.meta.title, *document.meta.aliases))))
-        for seq, (provision_id, label, record, words, bigrams, heading) in enumerate(rows.provisions, first):
-            db.execute("INSERT INTO provisions VALUES (?, ?, ?, ?, ?)", (seq, provision_id, doc, label, record))
+        places = [(seq, p[0], doc, p[1], p[2]) for seq, p in enumerate(rows.provisions, first)]
+        db.executemany("INSERT INTO provisions VALUES (?, ?, ?, ?, ?)", places)
+        for seq, (_, _, _, words, bigrams, heading) in enumerate(rows.provisions, first):
             yield {"seq": seq, "doc": doc, "words": words, "bigrams": bigrams, "title": title, "heading": heading}
         chunks = [(n["chunks"] + i, first + at, key, record) for i, (at, key, record) in enumerate(rows.chunks)]
         db.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?)", chunks)
