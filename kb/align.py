@@ -200,6 +200,13 @@ def pair_features(duty: Duty, scope: Scope, article: int, rule_at: int, lexical:
         "num_equal": number_match(national.amounts, local.amounts)[0],
         "num_other": number_match(national.amounts, local.amounts)[1],
     }
+    f |= act_features(duty, rule.text, place.text)
+    whole = maximal(duty.core)
+    heavy = frozenset(sorted(whole, key=lambda w: (-weight(w), w))[:3])
+    f |= {
+        "whole_rule": coverage(whole, rule.words, rule.text), "whole_place": coverage(whole, place.words, place.text),
+        "heavy_rule": coverage(heavy, rule.words, rule.text), "heavy_place": coverage(heavy, place.words, place.text),
+    }
     f |= lost_features(duty, rule, place.words, place.text)
     f["refers"] = float(refers_to_national(place.text))
     f["refers_cov"] = f["refers"] * coverage(duty.words, place.words, place.text)
@@ -207,6 +214,43 @@ def pair_features(duty: Duty, scope: Scope, article: int, rule_at: int, lexical:
     f["clause_min"], f["clause_mean"] = min(shares), sum(shares) / len(shares)
     f["clause_low"] = sum(s < 0.45 for s in shares) / len(shares)
     return f
+
+
+@functools.cache
+def _acts() -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(line) for line in load_data("acts.yaml")["acts"])
+
+
+@functools.lru_cache(maxsize=65536)
+def acts_of(text: str) -> frozenset[int]:
+    """Positions in acts.yaml of the acts a text speaks about."""
+    return frozenset(i for i, pattern in enumerate(_acts()) if pattern.search(text))
+
+
+@functools.cache
+def _act_weight(act: int) -> float:
+    return min(weight(w.strip("()?!")) for w in re.sub(r"\(\?[^)]*\)", "", _acts()[act].pattern).split("|"))
+
+
+def act_features(duty: Duty, rule_text: str, place_text: str) -> dict[str, float]:
+    """Shares of the acts of the duty that the best rule and its article speak about; `act_main` is the rarest act."""
+    wanted = acts_of(duty.text)
+    if not wanted:
+        return {"act_rule": 0.5, "act_place": 0.5, "act_main": 0.5, "act_main_rule": 0.5, "act_lost": 0.0, "act_extra": 0.0, "act_n": 0.0}
+    total = sum(_act_weight(a) for a in wanted)
+    in_rule, in_place = wanted & acts_of(rule_text), wanted & acts_of(place_text)
+    main = max(wanted, key=lambda a: (_act_weight(a), -a))
+    return {
+        "act_rule": sum(_act_weight(a) for a in in_rule) / total, "act_place": sum(_act_weight(a) for a in in_place) / total,
+        "act_main": float(main in in_place), "act_main_rule": float(main in in_rule),
+        "act_lost": min(4, len(wanted) - len(in_place)) / 4, "act_extra": min(6, len(acts_of(rule_text) - wanted)) / 6,
+        "act_n": min(6, len(wanted)) / 6,
+    }
+
+
+def maximal(words: frozenset[str]) -> frozenset[str]:
+    """Words that are no part of another word of the set: a compound counts once, as a whole."""
+    return frozenset(w for w in words if not any(w != x and w in x for x in words))
 
 
 _RESTRICTS = re.compile(r"但|不得超过|除外|除[^，。；]{1,30}外|且|仅|只|经[^，。；]{0,12}(?:批准|同意|审核)|未经|符合[^，。；]{0,20}条件|市|省|本条例|有条件")

@@ -51,15 +51,30 @@ def _plain(text: str) -> str:
 def frame_edits(national: str, local: str, around: str = "") -> tuple[Edit, ...]:
     """Edits between a national duty and a local rule in one frame; `around` is the whole local article.
 
-    Empty when the two do not share a frame, or when nothing that matters differs.
+    The actor and the exception are taken out before the frame is measured, because they may be what was changed. Empty when
+    the two do not share a frame, or when nothing that matters differs.
     """
-    share = frame_share(national, local)
+    actor, exception = own_actor(national), _exception(national)
+    share = frame_share(core_of(national), local)
     if share < FRAME:
         return ()
-    edits = [*_numbers(national, local), *_strength(national, local, share)]
+    edits = [*_numbers(national, local), *_strength(national, local)]
     if share >= CLOSE_FRAME:
-        edits += [*_exceptions(national, local, around or local), *_conditions(national, local)]
-    return (*edits, *_actor(national, local, share))
+        edits += [*_exceptions(exception, local, around or local), *_conditions(national, local), *_actor(actor, local)]
+    return tuple(edits)
+
+
+def core_of(national: str) -> str:
+    """The wording without actor and exception; the whole text where too little would be left."""
+    core = national
+    for part in (own_actor(national), _exception(national)):
+        core = core.replace(part, "", 1) if part else core
+    return core if len(_plain(core)) >= 8 else national
+
+
+def _exception(text: str) -> str:
+    """The exception of a duty (但…除外, 除…外, 可以不…), "" without one."""
+    return next((x for x in exceptions_of(text) if re.search(r"除外|除.+外|可以不", x)), "")
 
 
 def _numbers(national: str, local: str) -> list[Edit]:
@@ -76,27 +91,25 @@ def _numbers(national: str, local: str) -> list[Edit]:
 _HARD = ("obligation", "prohibition")
 
 
-def _strength(national: str, local: str, share: float) -> list[Edit]:
+def _strength(national: str, local: str) -> list[Edit]:
     ours, theirs = find_modals(canonical(national)), find_modals(canonical(local))
     hard = [m for m in ours if m.type in _HARD]
     if not hard or not theirs:
         return []
     lost = [m for m in hard if sum(x.type == m.type for x in theirs) < sum(x.type == m.type for x in hard)]
     weaker = [m for m in theirs if m.type == "permission"][len([m for m in ours if m.type == "permission"]) :]
-    if lost and weaker and share >= CLOSE_FRAME - 0.05:
+    if lost and weaker:
         return [Edit("E3 强度", True, lost[0].word, weaker[0].word)]
     return []
 
 
-def _exceptions(national: str, local: str, around: str) -> list[Edit]:
-    ours = [x for x in exceptions_of(national) if re.search(r"除外|除.+外|可以不|从其规定", x)]
+def _exceptions(exception: str, local: str, around: str) -> list[Edit]:
     theirs = [x for x in exceptions_of(local) if re.search(r"除外|除.+外|可以不|不得超过", x)]
-    edits = []
-    if ours and not any(re.search(r"除外|除[^，。；]+外|可以不|从其规定", around) for _ in ours):
-        edits.append(Edit("E4 例外", False, ours[0][:40], ""))
-    if theirs and not ours:
-        edits.append(Edit("E4 例外", True, "", theirs[0][:40]))
-    return edits
+    if exception and not re.search(r"除外|除[^，。；]+外|可以不|从其规定", around):
+        return [Edit("E4 例外", False, exception[:40], "")]
+    if theirs and not exception:
+        return [Edit("E4 例外", True, "", theirs[0][:40])]
+    return []
 
 
 def _conditions(national: str, local: str) -> list[Edit]:
@@ -107,11 +120,10 @@ def _conditions(national: str, local: str) -> list[Edit]:
     return []
 
 
-def _actor(national: str, local: str, share: float) -> list[Edit]:
-    ours, theirs = own_actor(national), own_actor(local)
-    if not ours or not theirs or share < CLOSE_FRAME - 0.1:
+def _actor(ours: str, local: str) -> list[Edit]:
+    theirs = own_actor(local)
+    if not ours or not theirs or canonical(ours) in canonical(local):
         return []
     a, b = content_bigrams(ours), content_bigrams(theirs)
-    if a and b and not a & b and canonical(ours) not in canonical(local):
-        return [Edit("E1 主体", False, ours, theirs)]
-    return []
+    alike = len(a & b) / min(len(a), len(b)) if a and b else 1.0
+    return [Edit("E1 主体", False, ours, theirs)] if alike < 0.5 else []

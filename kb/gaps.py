@@ -16,7 +16,7 @@ import numpy as np
 from kb.align import (
     Candidate, Duty, candidates, difference_features, distinct_clashes, duty_phrases, number_match, prepare, refers_to_national,
 )
-from kb.edits import Edit, frame_edits
+from kb.edits import Edit, core_of, frame_edits, frame_share
 from kb.judge_model import JudgeModel, default_model
 from kb.models import Assessment, Document, Evidence, Provision, Requirement
 from kb.requirements import extract, is_policy
@@ -34,7 +34,10 @@ RULES = {
 
 @dataclass(frozen=True, slots=True)
 class National:
-    """A national document prepared for judging: its duties, and vectors where an encoder was given."""
+    """A national document prepared for judging: its duties, and vectors where an encoder was given.
+
+    `judged` are the positions of the duties to judge, all of them when empty.
+    """
 
     document: Document
     duties: tuple[Requirement, ...]
@@ -42,6 +45,7 @@ class National:
     phrase_vectors: tuple[np.ndarray, ...] = ()
     title_words: frozenset[str] = frozenset()
     postings: Mapping[str, np.ndarray] = field(default_factory=dict)
+    judged: tuple[int, ...] = ()
 
     def echo(self, rule_words: frozenset[str]) -> np.ndarray:
         """Share of the weight of `rule_words` that each duty of this document has, in duty order."""
@@ -93,7 +97,7 @@ def force_of(document: Document) -> str:
     title = re.sub(r"[（(][^）)]*[)）]$", "", document.meta.title.strip())
     if is_policy(document):
         return POLICY
-    if title.endswith(("法", "条例")):
+    if re.search(r"(?:(?<!办)法|条例)$", title):
         return LAW
     number = document.meta.doc_no or (re.search(r"[\u4e00-\u9fff]{2,10}[〔\[（]20\d\d[〕\]）]\s*\d+\s*号", document.text[:600]) or [""])[0]
     if number and "令" not in number:
@@ -223,7 +227,7 @@ def case_features(duty: Duty, national: National, scope: Scope, ranked: Sequence
     f |= difference_features(duty, rule, place.text)
     union = frozenset().union(*(scope.articles[c.article].words for c in ranked[:3]))
     f["cov_top3"] = coverage(duty.words, union)
-    for key in ("cov_art", "dense_best", "lcs", "gram4", "clause_min", "phrase_mean", "phrase_min", "core_place", "term_match"):
+    for key in ("cov_art", "dense_best", "lcs", "gram4", "clause_min", "phrase_mean", "phrase_min", "core_place", "term_match", "act_place", "act_rule", "act_main", "whole_place", "heavy_place"):
         f[f"max_{key}"] = max(c.features.get(key, 0.0) for c in ranked)
     local_title, national_title = content_words(place.document.meta.title), national.title_words
     f |= context_features(duty, national, scope, best)
@@ -269,11 +273,15 @@ def probabilities(case: Case, national: National, scope: Scope, model: JudgeMode
 
 
 def edits_of(case: Case, scope: Scope) -> tuple[Edit, ...]:
-    """Edits of the best local rule against the duty, where both stand in one frame of words."""
+    """Edits against the local rule that shares most of the wording, among those of the three best articles."""
     if not case.ranked:
         return ()
-    best = case.ranked[0]
-    return frame_edits(case.duty.requirement.text, scope.rules[best.rule].requirement.text, scope.articles[best.article].provision.text)
+    text = case.duty.requirement.text
+    core = core_of(text)
+    rules = [rule for c in case.ranked[:3] for rule in scope.articles[c.article].rules]
+    shares = {rule: frame_share(core, scope.rules[rule].requirement.text) for rule in rules}
+    best = max(rules, key=lambda rule: (shares[rule], frame_share(text, scope.rules[rule].requirement.text), -rule))
+    return frame_edits(text, scope.rules[best].requirement.text, scope.articles[scope.rules[best].article].provision.text)
 
 
 def with_edits(shares: Mapping[str, float], edits: Sequence[Edit]) -> dict[str, float]:
@@ -328,7 +336,8 @@ def judge_all(national: National, scope: Scope, *, model: JudgeModel | None = No
     """Every duty of a national document against a scope, in reading order."""
     model = model or default_model()
     out = []
-    for number, duty in enumerate(national.duties):
+    for number in national.judged or range(len(national.duties)):
+        duty = national.duties[number]
         known = () if national.vectors is None else (national.vectors[number], national.phrase_vectors[number])
         out.append(judge_duty(prepare(duty, national.document.meta.title, *known), national, scope, model, threshold))
     return out
@@ -336,7 +345,7 @@ def judge_all(national: National, scope: Scope, *, model: JudgeModel | None = No
 
 def _assessment(case: Case, national: National, scope: Scope, label: str, confidence: float, threshold: float) -> Assessment:
     own = case.duty.requirement
-    missing = missing_elements(case, scope) if label == PARTIAL else ()
+    missing = missing_elements(case, scope) if label in (PARTIAL, CLASH) else ()
     differs = differing_elements(case, scope) if label == CLASH else ()
     shown, extra = _quality_rule(label, national, scope, confidence, threshold)
     tag = coverage_tag(case, scope) if label == COVERED else ""
@@ -540,3 +549,44 @@ def elements_of(case: Case, scope: Scope) -> dict[str, str]:
         ),
         "E6 配套": own.trigger or "无触发词",
     }
+
+
+# -- chain --------------------------------------------------------------------------------------------------------------
+
+LINK_ORDER = {COVERED: 0, NOT_APPLICABLE: 0, DIRECT: 1, PARTIAL: 2, CLASH: 3, MISSING: 4, UNDETERMINED: 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One level of the chain: its name, its assessment."""
+
+    level: str
+    assessment: Assessment
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """National duty → province → city (→ district): the links, the weakest of them, and who fills a city gap."""
+
+    requirement: Requirement
+    links: tuple[Link, ...]
+    weakest: str
+    filled_by: str
+
+
+def chain(requirement: Requirement, national: National, scopes: Mapping[str, Scope], *, encode: Encode | None = None) -> Chain:
+    """Judge one duty at each level of `scopes` (in order, higher level first); a level that answers fills the gaps below it."""
+    links = tuple(Link(level, judge(requirement, national, scope, encode=encode)) for level, scope in scopes.items())
+    weakest = max(links, key=lambda x: LINK_ORDER[x.assessment.proposed_label]).level if links else ""
+    filled = ""
+    if links and links[-1].assessment.proposed_label in (MISSING, DIRECT, PARTIAL):
+        better = [x for x in links[:-1] if x.assessment.proposed_label == COVERED and x.assessment.evidence]
+        if better:
+            first = better[-1].assessment.evidence[0]
+            filled = f"《{first.title}》{first.address}"
+    return Chain(requirement, links, weakest, filled)
+
+
+def peer_wording(requirement: Requirement, national: National, peers: Scope, *, encode: Encode | None = None, limit: int = 3) -> tuple[Evidence, ...]:
+    """How other places word the same duty: decisive rules first, offered to drafters and never counted as coverage."""
+    return judge(requirement, national, peers, encode=encode).evidence[:limit]

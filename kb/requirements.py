@@ -199,23 +199,31 @@ def _before(doc: Document, provision: Provision, unit: Unit, start: int) -> list
 
 # a 款 that opens with a thing or a passive (经审定的方案…) takes no subject from the 款 before it
 _THING = re.compile(r"经|本|前款|对于|涉及|符合|属于|将|鼓励|支持|因|未经|[^，。]{2,20}(?:期限|方案|协议|报告|标准|目录|平台|结果|价格|程序|材料|内容)")
-_POLICY_SUBJECT = Actor("", "policy", "local", True)
+# no subject by grammar, but the first words say who is meant: 由省级以上…部门责令, 县级以上…部门的职责，按照…确定
+_NAMED_FIRST = re.compile(r"由?((?:县级以上|各级|地方|省级以上|省级)[^，。；]{0,24}?(?:部门|机构|政府|机关))(?=的|责令|给予|按照)")
+# a policy task without a subject is for local bodies unless only the State can do it
+_NATIONAL_TASK = re.compile(r"全国(?:统一|性)的?|国际(?:规则|标准|合作|交流)|(?:制定|修订|完善|出台)[^，。；]{0,8}(?:法律|行政法规|国家标准)|^支持(?:浙江|北京|上海|海南|贵州)")
 
 
 def resolve_actor(body: str, lead: str, before: list[str], *, policy: bool) -> Actor:
     """Own subject, else that of the lead-in, else the nearest one before; a policy task without one is for local bodies."""
     if subject := own_actor(body):
         return _actor(subject, False)
-    if is_doer(body):
+    if is_doer(body) or (before and not lead and is_doer(before[0] + body)):
         return Actor("", "doer", "private", False)
+    if named := _NAMED_FIRST.match(body):
+        return _actor(named[1], False)
     if lead and (subject := own_actor(lead)):
         return _actor(subject, True)
     for text in before:
-        if subject := own_actor(text):
+        joined = text if re.search(r"[。；！？]$", text) else text + body  # the same sentence, cut before the quote
+        if subject := own_actor(joined):
             return _actor(subject, True)
         if lead:
             break
-    return _POLICY_SUBJECT if policy else Actor("", "", "any", True)
+    if policy:
+        return Actor("", "policy", "state" if _NATIONAL_TASK.search(body) else "local", True)
+    return Actor("", "", "any", True)
 
 
 def _actor(subject: str, inferred: bool) -> Actor:

@@ -25,13 +25,15 @@ from kb.align import Candidate, candidates, duty_phrases, prepare
 from kb.evaluate_gaps import Label, find_document, read_labels, reliability, resolve, score, squeeze
 from kb.gaps import (
     CLASH, COVERED, PARTIAL, Case, National, build_national, case_features, evidence_of, outside_scope,
-    NOT_APPLICABLE, carried_out, choose, order_candidates, reverse_features,
+    NOT_APPLICABLE, carried_out, choose, order_candidates, probabilities, reverse_features,
 )
 from kb.judge_model import load_model
 from kb.models import Assessment, Document, DocumentMeta, Requirement
 from kb.parse import parse
 from kb.scope import Scope, build_scope
 
+EXTRA_WEIGHT = 0.35
+"""Say of a label from an --extra file, which was labelled once; ranking uses all labels alike."""
 ANSWERED = (CLASH, COVERED, PARTIAL)
 RARE_WEIGHT, CLASH_BIAS = 2.0, 1.3
 """疑似不一致 is rare: its labels count double in fitting, its probability a little more in choosing (docs/gaps.md)."""
@@ -39,8 +41,9 @@ RARE_WEIGHT, CLASH_BIAS = 2.0, 1.3
 
 @dataclass(slots=True)
 class Row:
-    """One labelled duty with everything computed once."""
+    """One labelled duty with everything computed once; `weight` is its say in fitting the labels."""
 
+    weight: float
     label: Label
     requirement: Requirement
     national: National
@@ -84,9 +87,12 @@ class VectorCache:
 
 def load_documents(corpus: Path) -> dict[str, Document]:
     """Documents of the level folders keyed by squeezed title; metadata only as far as training needs it."""
-    from kb.corpus import load_corpus
+    from kb.corpus import load
 
-    return {squeeze(d.meta.title): d for d in load_corpus(corpus).documents}
+    out: dict[str, Document] = {}
+    for document in load(corpus).documents:
+        out.setdefault(squeeze(document.meta.title), document)
+    return out
 
 
 def load_documents_plain(corpus: Path) -> dict[str, Document]:
@@ -100,7 +106,7 @@ def load_documents_plain(corpus: Path) -> dict[str, Document]:
     return out
 
 
-def build_rows(labels: Sequence[Label], documents: dict[str, Document], vectors: VectorCache) -> list[Row]:
+def build_rows(labels: Sequence[Label], documents: dict[str, Document], vectors: VectorCache, weight: float = 1.0) -> list[Row]:
     nationals: dict[str, National] = {}
     scopes: dict[tuple[str, ...], Scope] = {}
     requirements = [resolve(label, documents) for label in labels]
@@ -121,7 +127,7 @@ def build_rows(labels: Sequence[Label], documents: dict[str, Document], vectors:
             candidate.features.update(reverse_features(duty, national, scope, candidate))
         names = [(squeeze(scope.articles[c.article].document.meta.title), scope.articles[c.article].provision.label) for c in found]
         grades = [2 if n in label.decisive else 1 if n in label.related else 0 for n in names]
-        rows.append(Row(label, requirement, national, scope, duty, found, grades))
+        rows.append(Row(weight, label, requirement, national, scope, duty, found, grades))
     return rows
 
 
@@ -131,7 +137,7 @@ def build_rows(labels: Sequence[Label], documents: dict[str, Document], vectors:
 def linear(names, X, y, classes, C=0.1, weights=None):
     mean, scale = X.mean(0), X.std(0)
     scale[scale < 1e-9] = 1.0
-    model = LogisticRegression(C=C, max_iter=4000).fit((X - mean) / scale, y, sample_weight=weights)
+    model = LogisticRegression(C=C, max_iter=1500).fit((X - mean) / scale, y, sample_weight=weights)
     assert list(model.classes_) == list(classes)
     return {"type": "linear", "mean": mean.tolist(), "scale": scale.tolist(), "coef": model.coef_.tolist(), "intercept": model.intercept_.tolist()}
 
@@ -184,59 +190,75 @@ def cases_of(rows: Sequence[Row], rank) -> list[Case]:
     return out
 
 
-def fit(rows: Sequence[Row], group: Callable[[Row], str], folds: int = 6) -> dict:
-    """All three parts; the rank scores that the later parts see in training come from folds that did not train on them."""
+def held_out_cases(rows: Sequence[Row], group: Callable[[Row], str], folds: int = 8) -> list[Case]:
+    """Cases whose rank scores come from folds (of whole groups) that did not train on them."""
     groups = sorted({group(r) for r in rows})
     fold_of = {g: i % min(folds, len(groups)) for i, g in enumerate(groups)}
     cases: dict[int, Case] = {}
     for fold in sorted(set(fold_of.values())):
         inside = [i for i, r in enumerate(rows) if fold_of[group(r)] == fold]
-        outside = [r for r in rows if fold_of[group(r)] != fold]
-        rank = rank_with(fit_rank(outside or rows))
+        rank = rank_with(fit_rank([r for r in rows if fold_of[group(r)] != fold] or rows))
         for i, case in zip(inside, cases_of([rows[i] for i in inside], rank), strict=True):
             cases[i] = case
-    keep = [i for i, r in enumerate(rows) if not outside_scope(r.requirement, r.scope) and r.label.labels[0] != NOT_APPLICABLE]
-    feats = [dict(cases[i].features) for i in keep]
+    return [cases[i] for i in range(len(rows))]
+
+
+def fit_labels(rows: Sequence[Row], cases: Sequence[Case]) -> dict:
+    """The two classifiers behind steps 2 to 6; duties that step 1 decides take no part."""
+    keep = [
+        i for i, r in enumerate(rows) if not outside_scope(r.requirement, r.scope) and r.label.labels[0] != NOT_APPLICABLE
+    ]
+    feats = [cases[i].features for i in keep]
     names = sorted({k for f in feats for k in f})
     X = matrix(feats, names)
     gold = [rows[i].label.labels[0] for i in keep]
+    weights = np.array([rows[i].weight for i in keep])
     answered = np.array(["yes" if g in ANSWERED else "no" for g in gold])
     sub = [j for j, g in enumerate(gold) if g in ANSWERED]
     classes = tuple(sorted({gold[j] for j in sub}))
-    weights = np.array([RARE_WEIGHT if gold[j] == CLASH else 1.0 for j in sub])
+    rare = np.array([weights[j] * (RARE_WEIGHT if gold[j] == CLASH else 1.0) for j in sub])
     return {
-        "format": 1, "version": time.strftime("%Y-%m-%d"), "rank": fit_rank(rows),
-        "answered": classifier(names, X, answered, ("no", "yes"), C=0.03),
-        "label": classifier(names, X[sub], np.array([gold[j] for j in sub]), classes, C=0.03, weights=weights),
-        "calibration": [], "bias": {CLASH: CLASH_BIAS},
+        "answered": classifier(names, X, answered, ("no", "yes"), C=0.03, weights=weights),
+        "label": classifier(names, X[sub], np.array([gold[j] for j in sub]), classes, C=0.03, weights=rare),
     }
 
 
-def apply(model_data: dict, rows: Sequence[Row]) -> list[tuple[Assessment, dict[str, float]]]:
-    from kb.gaps import probabilities
+def fit(rows: Sequence[Row], group: Callable[[Row], str]) -> dict:
+    """The whole model; the labels are fitted on held-out rank scores."""
+    return {
+        "format": 1, "version": time.strftime("%Y-%m-%d"), "rank": fit_rank(rows),
+        **fit_labels(rows, held_out_cases(rows, group)), "calibration": [], "bias": {CLASH: CLASH_BIAS},
+    }
 
+
+def apply(model_data: dict, rows: Sequence[Row], cases: Sequence[Case]) -> list[Assessment]:
+    """Assessments of prepared cases by the label part of a model."""
     model = load_model(json.dumps(model_data))
-    rank = lambda found: model.rank.predict([c.features for c in found])[:, 1]  # noqa: E731
     out = []
-    for row, case in zip(rows, cases_of(rows, rank), strict=True):
+    for row, case in zip(rows, cases, strict=True):
         shares = probabilities(case, row.national, row.scope, model)
         label = choose(shares, model.bias)
-        out.append((
+        out.append(
             Assessment(
                 requirement_id=row.requirement.requirement_id, scope=row.scope.titles, label=label, proposed_label=label, tag="",
                 rule="", confidence=min(1.0, shares[label]), severity="", evidence=evidence_of(case, row.scope, label),
-            ), shares,
-        ))
+                elements={k: f"{v:.2f}" for k, v in shares.items()},
+            )
+        )
     return out
 
 
-def cross_validate(rows: Sequence[Row], group: Callable[[Row], str], inner: Callable[[Row], str]):
-    results: dict[int, tuple[Assessment, dict]] = {}
+def cross_validate(rows: Sequence[Row], group: Callable[[Row], str]) -> list[Assessment]:
+    """Every group judged by a model that saw nothing of it (rank scores: folds of whole groups)."""
+    cases = held_out_cases(rows, group, folds=99)
+    rank = {"names": [], "classes": ["no", "yes"], "members": []}
+    results: dict[int, Assessment] = {}
     for g in sorted({group(r) for r in rows}):
         test = [i for i, r in enumerate(rows) if group(r) == g]
-        train = [r for r in rows if group(r) != g]
-        model = fit(train, inner)
-        for i, got in zip(test, apply(model, [rows[i] for i in test]), strict=True):
+        train = [i for i, r in enumerate(rows) if group(r) != g]
+        model = {"format": 1, "version": "cv", "rank": rank, "calibration": [], "bias": {CLASH: CLASH_BIAS}}
+        model |= fit_labels([rows[i] for i in train], [cases[i] for i in train])
+        for i, got in zip(test, apply(model, [rows[i] for i in test], [cases[i] for i in test]), strict=True):
             results[i] = got
     return [results[i] for i in range(len(rows))]
 
@@ -245,7 +267,7 @@ def isotonic(rows: Sequence[Row], got) -> list[tuple[float, float]]:
     """Knots (raw probability, observed accuracy) from held-out predictions; duties decided by rule are left out."""
     pairs = [
         (a.confidence, float(a.proposed_label in r.label.labels))
-        for r, (a, _) in zip(rows, got, strict=True) if a.proposed_label != NOT_APPLICABLE
+        for r, a in zip(rows, got, strict=True) if a.proposed_label != NOT_APPLICABLE
     ]
     x, y = (np.array(v) for v in zip(*pairs, strict=True))
     fitted = IsotonicRegression(out_of_bounds="clip", y_min=0.05, y_max=0.98).fit(x, y)
@@ -255,7 +277,7 @@ def isotonic(rows: Sequence[Row], got) -> list[tuple[float, float]]:
 
 
 def report(name: str, rows: Sequence[Row], got) -> dict:
-    out = score([r.label for r in rows], [a for a, _ in got])
+    out = score([r.label for r in rows], got)
     print(f"{name}: n {out['n']} accuracy {out['accuracy']} macro-F1 {out['macro_f1']} ev@1 {out['evidence@1']} ev@5 {out['evidence@5']}")
     return out
 
@@ -264,6 +286,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--labels", type=Path, nargs="+", required=True)
+    parser.add_argument("--extra", type=Path, nargs="*", default=[], help="label files that count EXTRA_WEIGHT in fitting")
     parser.add_argument("--out", type=Path, default=Path("kb/data/judge_model.json"))
     parser.add_argument("--cache", type=Path, default=Path("/tmp/judge_vectors.npz"))
     parser.add_argument("--encoder")
@@ -276,8 +299,8 @@ def main() -> None:
     vectors = VectorCache(args.cache, args.encoder)
     rows: list[Row] = []
     files: dict[int, str] = {}
-    for path in args.labels:
-        for row in build_rows(read_labels(path.read_text(encoding="utf-8").splitlines(), path.name), documents, vectors):
+    for path, weight in (*((p, 1.0) for p in args.labels), *((p, EXTRA_WEIGHT) for p in args.extra)):
+        for row in build_rows(read_labels(path.read_text(encoding="utf-8").splitlines(), path.name), documents, vectors, weight):
             files[id(row)] = path.stem
             rows.append(row)
     if getattr(vectors, "dirty", False):
@@ -285,8 +308,8 @@ def main() -> None:
     print(f"{len(rows)} labels, features {time.time() - began:.0f} s", file=sys.stderr)
     by_document, by_scope = (lambda r: squeeze(r.label.title)), (lambda r: "|".join(sorted(map(squeeze, r.label.scope))))
     if not args.no_cv:
-        for name, group, inner in (("leave-one-document-out", by_document, by_document), ("leave-one-scope-out", by_scope, by_scope)):
-            got = cross_validate(rows, group, inner)
+        for name, group in (("leave-one-document-out", by_document), ("leave-one-scope-out", by_scope)):
+            got = cross_validate(rows, group)
             out = report(name, rows, got)
             for stem in dict.fromkeys(files.values()):
                 part = [i for i, r in enumerate(rows) if files[id(r)] == stem]
@@ -305,11 +328,11 @@ def main() -> None:
 
 def write_errors(path: Path, rows, got) -> None:
     lines = []
-    for row, (a, shares) in zip(rows, got, strict=True):
+    for row, a in zip(rows, got, strict=True):
         if a.proposed_label in row.label.labels:
             continue
         top = " ; ".join(f"{e.article} {e.quote[:60]}" for e in a.evidence[:2])
-        lines.append(f"{row.label.label_id} gold {row.label.labels} got {a.proposed_label} {({k: round(v, 2) for k, v in shares.items()})}\n   {row.requirement.text}\n   top: {top}\n   gold ev: {sorted(x[1] for x in row.label.decisive)}")
+        lines.append(f"{row.label.label_id} gold {row.label.labels} got {a.proposed_label} {dict(a.elements)}\n   {row.requirement.text}\n   top: {top}\n   gold ev: {sorted(x[1] for x in row.label.decisive)}")
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
