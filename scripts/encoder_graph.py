@@ -1,10 +1,10 @@
 """BERT weights in, one 8-bit weight file and an ONNX graph that points into it out.
 
-Linear weights are rounded per row and 128 inputs, word vectors per row. The file is an ordinary safetensors file in the
+Linear weights are rounded per row and 32 inputs, word vectors per row. The file is an ordinary safetensors file in the
 "pack-quantized" layout of compressed-tensors, which transformers reads; its bytes are also exactly what the operator
 MatMulNBits wants, so the ONNX graph refers to them by offset and nothing is stored twice.
 
-MatMulNBits scales activations per row and 128 inputs while running. Plain dynamic quantisation has one scale for a
+MatMulNBits scales activations per row and 32 inputs while running. Plain dynamic quantisation has one scale for a
 whole batch and stays at cosine 0.988 to float32 on this model; this way it is above 0.999.
 """
 
@@ -21,7 +21,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 BITS = 8
-GROUP = 128
+GROUP = 32
 """Inputs per scale in linear weights."""
 WORDS = "embeddings.word_embeddings"
 WEIGHTS_FILE = "model.safetensors"

@@ -94,7 +94,7 @@ def test_windows_cover_everything_evenly():
 
 def test_queries_and_passages_differ_by_their_prompt(bundled):
     query, passage = bundled.encode_queries(["数据安全"])[0], bundled.encode_passages(["数据安全"])[0]
-    assert 0.8 < query @ passage < 0.9999
+    assert 0.5 < query @ passage < 0.9999
 
 
 def test_fingerprint_is_stable_and_follows_the_files(bundled, tmp_path):
@@ -138,7 +138,7 @@ def test_the_folder_is_small_and_complete():
     assert {"model.onnx", "model.safetensors", "tokenizer.json", "config.json", "modules.json", "README.md"} <= set(
         sizes
     )
-    assert sum(sizes.values()) < 37_000_000
+    assert sum(sizes.values()) < 38_000_000
 
 
 def test_readme_hashes_are_those_of_the_files():
