@@ -258,9 +258,27 @@ def page_frame(text: str) -> str:
             continue
         if anywhere(core) or ((i < first or i > last) and edges(core)):
             drop.add(i)
+    drop |= _window_titles(lines)
     drop |= _page_numbers(lines)
     drop |= _running_titles(lines, drop)
     return _without(lines, drop) if drop else text
+
+
+_WINDOW_TITLE = re.compile(r"(?:\d{1,4}/\d{1,4}\s*)?\S.{5,100}[_|｜-]\s?[^_|｜。，；\s]{2,24}(?:委员会|政府|网|网站|厅|局|数港|中心)")
+
+
+def _window_titles(lines: Sequence[str]) -> set[int]:
+    """Titles of a browser window (办法_政策文件_某市政府网站) printed on every page; the first one stays."""
+    seen: set[str] = set()
+    drop = set()
+    for i, line in enumerate(lines):
+        core = line.strip()
+        if 10 <= len(core) <= 140 and ("_" in core or "|" in core or "｜" in core) and " | " not in core and _WINDOW_TITLE.fullmatch(core):
+            key = re.sub(r"[\d\s/]+", "", core)
+            if key in seen:
+                drop.add(i)
+            seen.add(key)
+    return drop
 
 
 def _page_numbers(lines: Sequence[str]) -> set[int]:

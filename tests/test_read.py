@@ -197,6 +197,35 @@ def test_ocr_rows_take_their_place_among_the_pages(monkeypatch):
     assert source.ocr_confidence == 0.91 and ("ocr", 1, 1) in seen
 
 
+def test_a_page_with_millions_of_drawing_steps_takes_seconds():
+    import zlib
+
+    from pypdf import PdfReader, PdfWriter
+    from pypdf.generic import NameObject, StreamObject
+
+    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(sample.wrapped_pdf(rows=20, furniture=False))))
+    page = writer.pages[0]
+    stream = StreamObject()
+    stream._data = zlib.compress(page.get_contents().get_data() + b"0 0 m 9 9 l S\n" * 400_000)
+    stream[NameObject("/Filter")] = NameObject("/FlateDecode")
+    page[NameObject("/Contents")] = writer._add_object(stream)
+    out = io.BytesIO()
+    writer.write(out)
+    started = time.monotonic()
+    assert "样例数据" in read(out.getvalue(), "a.pdf").text
+    assert time.monotonic() - started < 8
+
+
+def test_a_page_tree_that_contains_itself_is_refused_or_read():
+    data = sample.wrapped_pdf(rows=20, furniture=False)
+    kids = data.index(b"/Kids [") + len(b"/Kids [")
+    looped = data[:kids] + b"2 0 R" + data[kids + 5 :]
+    started = time.monotonic()
+    with pytest.raises(ReadError):
+        read(looped, "loop.pdf")
+    assert time.monotonic() - started < 5
+
+
 def test_pages_beyond_the_limit_are_refused():
     with pytest.raises(ReadError, match="limit 2"):
         read(sample.wrapped_pdf(rows=2), "a.pdf", limits=Limits(max_pages=2))
@@ -248,6 +277,12 @@ def test_insertions_are_read_deletions_are_not_and_both_are_named():
 def test_rows_of_an_ofd_are_put_in_reading_order():
     text = read(sample.ofd([[(30, 60, "第二条 乙。"), (30, 40, "第一条"), (50, 40.2, "甲。"), (80, 20, "样例办法")]]), "a.ofd").text
     assert text.split("\n") == ["样例办法", "第一条 甲。", "第二条 乙。"]
+
+
+def test_positions_with_many_decimals_are_read():
+    """A writer that prints 20.02535906982422 once put every line on one heap."""
+    rows = [(30.02535906982422, 20.000000000000004 + 9.123456789012345 * k, line) for k, line in enumerate(sample.ARTICLES)]
+    assert paragraphs(read(sample.ofd([rows]), "a.ofd").text) == EXPECTED[1:]
 
 
 @pytest.mark.parametrize("location", ["../../../etc/passwd", "/Doc_0/Pages/Page_0/Content.xml", "..\\Doc_0\\Pages\\Page_0\\Content.xml", "C:/x.xml"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -37,8 +38,12 @@ _META = {
 }
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w-]+)", re.I)
 _NUMBER_KEYS = ("data-number", "data-num", "data-no", "data-index", "data-label", "data-marker")
+# tags of this length hold pictures or are built to slow the parser down; their attributes are left out
+_TAG = 20_000
+_LONG_TAG = re.compile(rf"<(\w{{1,20}})\s[^<>]{{{_TAG},}}>")
 _MIN_CHARACTERS = 20
 _MUCH = 0.15
+_MAX_RULES = 40
 
 
 @dataclass(slots=True)
@@ -59,7 +64,7 @@ def read_html(data: bytes, where: str) -> SourceText:
     """
     declared = _CHARSET.search(data[:4096])
     markup, note = decode(data, where, declared=declared[1].decode("ascii", "replace") if declared else "")
-    tree = LexborHTMLParser(markup)
+    tree = LexborHTMLParser(_LONG_TAG.sub(r"<\1>", markup) if len(markup) > _TAG else markup)
     front = _meta(tree)
     findings = [Finding("warning", where, note, "Save the page as UTF-8 and check the text.")] if note else []
     if tree.body is None:
@@ -339,7 +344,7 @@ def _generated(tree: LexborHTMLParser) -> dict[int, str]:
     """Marks that a browser would show before an element: data-number attributes, ordered lists, generated content of inline styles."""
     marks: dict[int, str] = {}
     resets = any("counter-reset" in (style.text(separator="") or "") for style in tree.css("style"))
-    for selector, pieces in _rules(tree):
+    for selector, pieces in islice(_rules(tree), _MAX_RULES):
         counters: dict[int, int] = {}
         try:
             nodes = tree.css(selector)
@@ -349,8 +354,13 @@ def _generated(tree: LexborHTMLParser) -> dict[int, str]:
             mark = "".join(_piece(piece, node, counters, resets) for piece in pieces)
             if re.search(r"[\d一二三四五六七八九十]", mark) and len(mark) <= 16:
                 marks[node.mem_id] = mark
+    for ordered in tree.css("ol"):
+        for item, mark in _ordered_marks(ordered):
+            marks.setdefault(item.mem_id, mark)
     for item in tree.css("li"):
-        if item.mem_id not in marks and (mark := _list_mark(item)):
+        if _NUMBERED.match(item.text(separator="").lstrip()):
+            marks.pop(item.mem_id, None)
+        elif mark := _attribute_mark(item):
             marks[item.mem_id] = mark
     return marks
 
@@ -398,36 +408,33 @@ def _styled(number: int, style: str) -> str:
     return to_chinese(number) if chinese and 1 <= number <= 9999 else str(number)
 
 
-def _list_mark(item: LexborNode) -> str:
-    """（一） from <li data-number="一">, 1. from an ordered list; nothing when the text already begins with a number."""
-    text = item.text(separator="").lstrip()
-    if re.match(r"[（(]?[一二三四五六七八九十\d①-⑳]{1,3}[）).．、]|第[一二三四五六七八九十百\d]+[条章节]", text):
-        return ""
+_NUMBERED = re.compile(r"[（(]?[一二三四五六七八九十\d①-⑳]{1,3}[）).．、]|第[一二三四五六七八九十百\d]+[条章节]")
+
+
+def _attribute_mark(item: LexborNode) -> str:
+    """（一） from <li data-number="一">, 1. from data-number="1"."""
     attributes = item.attributes
     value = next((v.strip() for key in _NUMBER_KEYS if (v := attributes.get(key))), "")
-    if value and len(value) <= 8:
-        if re.fullmatch(r"[一二三四五六七八九十百]+", value):
-            return f"（{value}）"
-        return f"{value}." if value.isdigit() else value if re.search(r"[一二三四五六七八九十\d①-⑳]", value) else ""
-    parent = item.parent
-    if parent is None or parent.tag != "ol":
+    if not value or len(value) > 8 or not re.search(r"[一二三四五六七八九十\d①-⑳]", value):
         return ""
-    return _ordered_mark(item, parent)
+    if re.fullmatch(r"[一二三四五六七八九十百]+", value):
+        return f"（{value}）"
+    return f"{value}." if value.isdigit() else value
 
 
-def _ordered_mark(item: LexborNode, parent: LexborNode) -> str:
-    attributes = parent.attributes
+def _ordered_marks(ordered: LexborNode) -> Iterator[tuple[LexborNode, str]]:
+    """(item, number as shown) of an ordered list, with start and value attributes and Chinese styles."""
+    attributes = ordered.attributes
     style = (attributes.get("style") or "").replace(" ", "").lower()
     kind = match[1] if (match := re.search(r"list-style(?:-type)?:([\w-]+)", style)) else ""
     if kind == "none":
-        return ""
+        return
     start = attributes.get("start") or "1"
     number = int(start) - 1 if re.fullmatch(r"\d{1,4}", start) else 0
-    for sibling in parent.iter():
-        if sibling.tag == "li":
-            own = sibling.attributes.get("value") or ""
-            number = int(own) if re.fullmatch(r"\d{1,4}", own) else number + 1
-        if sibling.mem_id == item.mem_id:
-            break
-    shown = _styled(number, kind)
-    return f"{shown}、" if not shown.isdigit() else f"{shown}."
+    for item in ordered.iter():
+        if item.tag != "li":
+            continue
+        own = item.attributes.get("value") or ""
+        number = int(own) if re.fullmatch(r"\d{1,4}", own) else number + 1
+        shown = _styled(number, kind)
+        yield item, f"{shown}." if shown.isdigit() else f"{shown}、"

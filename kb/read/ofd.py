@@ -6,7 +6,7 @@ is needed is the text of TextObject/TextCode by position. Paths inside the file 
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -94,7 +94,7 @@ def _page(archive: Archive, content: Any, default_width: float, where: str) -> t
         seen = True
         box = _box(text_object.get("Boundary"))
         matrix = _numbers(text_object.get("CTM"))
-        size = _number(text_object.get("Size"), 3.7)
+        size = _number(text_object.get("Size") or text_object.get("size"), 3.7)
         for code in _all(text_object, "TextCode"):
             text = code.text or ""
             if not text.strip():
@@ -104,7 +104,9 @@ def _page(archive: Archive, content: Any, default_width: float, where: str) -> t
                 x, y = matrix[0] * x + matrix[2] * y + matrix[4], matrix[1] * x + matrix[3] * y + matrix[5]
                 size *= abs(matrix[3]) or 1.0
             pieces.append(((box[0] + x) * _POINTS, (box[1] + y) * _POINTS, size * _POINTS, text))
-    return list(_rows(pieces)), width, seen
+    used = max((x + size * len(text) for x, _, size, text in pieces), default=width)
+    # some writers give the page in another unit than its text; indentation is judged by what is written
+    return list(_rows(pieces)), width if width < 2 * used else used, seen
 
 
 def _rows(pieces: Sequence[tuple[float, float, float, str]]) -> Iterator[Row]:
@@ -136,6 +138,9 @@ def _numbers(text: str | None) -> list[float]:
 
 
 def _number(text: str | None, default: float) -> float:
-    if not text or not re.fullmatch(r"-?\d{0,9}(?:\.\d{0,9})?", text.strip()) or text.strip() in ("-", ".", "-."):
+    """A finite number of sensible size, else the default."""
+    try:
+        value = float(text or "")
+    except ValueError:
         return default
-    return float(text)
+    return value if math.isfinite(value) and abs(value) < 1e6 else default

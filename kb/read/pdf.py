@@ -22,7 +22,7 @@ logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 _FEW = 12
 _INK = 0.001
-_HUGE_STREAM = 30 * 2**20
+_LARGE_PAGE = 3 * 2**20  # bytes of instructions; larger pages are drawings, and only the second reader is fast enough for them
 _PROTECTED = "is protected by a password"
 
 
@@ -122,7 +122,7 @@ class _Book:
             try:
                 page = self._reader.pages[number - 1]
                 width = float(page.mediabox.width) or width
-                if _stream_size(page) <= _HUGE_STREAM:
+                if _content_size(page) <= _LARGE_PAGE:
                     rows = _pypdf_rows(page)
             except Exception:  # a damaged page: the second reader has its try below
                 rows = []
@@ -176,14 +176,10 @@ class _Book:
         return rows, width
 
 
-def _stream_size(page: Any) -> int:
-    """Bytes of the content of a page as stored."""
-    contents = page.get("/Contents")
-    if contents is None:
-        return 0
-    contents = contents.get_object()
-    parts = contents if isinstance(contents, list) else [contents]
-    return sum(len(getattr(part.get_object(), "_data", b"") or b"") for part in parts)
+def _content_size(page: Any) -> int:
+    """Bytes of drawing instructions on a page after unpacking; pypdf itself refuses streams that unpack without end."""
+    contents = page.get_contents()
+    return 0 if contents is None else len(contents.get_data())
 
 
 def _pypdf_rows(page: Any) -> list[Row]:
