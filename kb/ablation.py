@@ -179,6 +179,19 @@ def ablation(
     }
 
 
+def merge_ablations(parts: Sequence[dict[str, object]]) -> dict[str, object]:
+    """Several results as one: counts add up, shares are weighted by their counts."""
+    out: dict[str, object] = {}
+    for count, shares in (
+        ("deletions", ("label_falls",)), ("additions", ("label_rises",)), ("edits", ("edit_recall",)), ("untouched", ("alarms", "untouched_covered")),
+    ):
+        total = sum(int(p[count]) for p in parts)
+        out[count] = total
+        for name in shares:
+            out[name] = round(sum(int(p[count]) * float(p[name] or 0) for p in parts) / total, 4) if total else None
+    return out
+
+
 def _share(hits: int, of: int) -> float | None:
     return round(hits / of, 4) if of else None
 

@@ -7,6 +7,7 @@ learned part of the judge sees nothing else. Names of features are stable: the m
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def duty_phrases(requirement: Requirement) -> list[str]:
     return phrases(requirement.text) or [requirement.text]
 
 
-_COMMON = frozenset("管理 工作 有关 规定 相关 依法 进行 开展 本法 按照 应当 要求 有关规定 国家 国家数据局 国务院 本规范 以及 或者 以下 各级 部门".split())
+_COMMON = frozenset(["管理", "工作", "有关", "规定", "相关", "依法", "进行", "开展", "本法", "按照", "应当", "要求", "有关规定", "国家", "国家数据局", "国务院", "本规范", "以及", "或者", "以下", "各级", "部门"])
 
 
 def prepare(
@@ -289,7 +290,7 @@ def _inserted(national: str, local: str) -> str:
     blocks = [b for b in SequenceMatcher(None, national, local, autojunk=False).get_matching_blocks() if b.size >= 4]
     if not blocks:
         return ""
-    return "|".join(local[a.b + a.size : b.b] for a, b in zip(blocks, blocks[1:], strict=False))
+    return "|".join(local[a.b + a.size : b.b] for a, b in itertools.pairwise(blocks))
 
 
 def _share(wanted: frozenset[str], held: frozenset[str]) -> float:

@@ -122,7 +122,7 @@ def evidence_hit(assessment: Assessment, label: Label, k: int) -> bool:
 
 
 def _matches(title: str, article: str, wanted: frozenset[tuple[str, str]]) -> bool:
-    return any(title == t and (article == a or a.endswith("、") and article.startswith(a)) for t, a in wanted)
+    return any(title == t and (article == a or (a.endswith("、") and article.startswith(a))) for t, a in wanted)
 
 
 def score(labels: Sequence[Label], assessments: Sequence[Assessment]) -> dict[str, object]:

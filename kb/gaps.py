@@ -7,6 +7,7 @@ align.py. Every label names its rule; below the set confidence the printed label
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kb.align import (
-    Candidate, Duty, candidates, difference_features, distinct_clashes, duty_phrases, number_match, prepare, refers_to_national,
+    Candidate,
+    Duty,
+    candidates,
+    difference_features,
+    distinct_clashes,
+    duty_phrases,
+    number_match,
+    prepare,
+    refers_to_national,
 )
 from kb.edits import Edit, core_of, frame_edits, frame_share
 from kb.judge_model import JudgeModel, default_model
@@ -66,7 +75,7 @@ def build_national(document: Document, encode: Encode | None = None) -> National
     parts = [duty_phrases(d) for d in duties]
     rows = encode([phrase for part in parts for phrase in part]) if encode and duties else None
     edges = np.cumsum([0, *map(len, parts)])
-    phrase_vectors = () if rows is None else tuple(rows[a:b] for a, b in zip(edges, edges[1:], strict=False))
+    phrase_vectors = () if rows is None else tuple(rows[a:b] for a, b in itertools.pairwise(edges))
     held: dict[str, list[int]] = {}
     for number, duty in enumerate(duties):
         for word in content_words(duty.text):

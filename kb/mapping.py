@@ -5,19 +5,22 @@ Vectors come from the cache of the index, so a second run embeds nothing; texts 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from kb.ablation import ablation, merge_ablations
+from kb.cache import Cache
 from kb.errors import NotFoundError
 from kb.evaluate_gaps import Label, find_document, resolve, squeeze
 from kb.gaps import National, build_national, judge
-from kb.index import Cache, DocumentInfo, Library
+from kb.index import DocumentInfo, Library
 from kb.models import Assessment, Document, Requirement
 from kb.rows import DEFAULT_SCOPE, scope_choice, scope_of_documents
 from kb.rows import gap_rows as rows_of_documents
-from kb.scope import Encode, Scope, build_scope
+from kb.scope import Encode, Scope, build_scope, content_words, coverage
 
 Progress = Callable[[str, int, int], None]
 LOCAL_LEVELS = ("guangdong", "shenzhen")
@@ -164,3 +167,36 @@ def judge_labels(library: Library, labels: Sequence[Label], progress: Progress |
         if progress:
             progress("judge", number, len(labels))
     return out
+
+
+def ablation_run(library: Library, progress: Progress | None = None) -> dict[str, object]:
+    """`kb eval ablation` on the library: registration and operation rules of the country against their local counterparts.
+
+    Pairs are found, not named: a national text and a local text whose titles share most words. The host for planted duties
+    and the unrelated document are the local texts that share least with them.
+    """
+    encode = encoder_of(library, progress)
+    national = [d for d in library.documents if d.meta.level == "national" and d.n_provisions and d.meta.status not in OUT_OF_FORCE]
+    local = [d for d in library.documents if d.meta.level != "national" and d.n_provisions]
+    pairs = [(n, m) for n in national for m in local if _same_subject(n.meta.title, m.meta.title)]
+    if not pairs:
+        raise NotFoundError("no national text has a local counterpart of the same subject", hint="add local implementing rules")
+    names = list(dict.fromkeys(n.doc_id for n, _ in pairs))
+    used = {m.doc_id for _, m in pairs}
+    spare = [m for m in local if m.doc_id not in used]
+    host = max(spare or local, key=lambda d: d.n_provisions)
+    unrelated = max((m for m in spare if m.doc_id != host.doc_id), key=lambda d: d.n_provisions, default=host)
+    found = [
+        ablation(
+            [library.document(name)], [library.document(m.doc_id) for n, m in pairs if n.doc_id == name],
+            library.document(host.doc_id), library.document(unrelated.doc_id), encode,
+        )
+        for name in names
+    ]
+    return {"pairs": [f"{n.meta.title} × {m.meta.title}" for n, m in pairs], **merge_ablations(found)}
+
+
+def _same_subject(national: str, local: str) -> bool:
+    """True when the local title has nearly all content words of the national one: 公共数据资源登记管理暂行办法 × 福建省…登记管理办法."""
+    wanted = content_words(re.sub(r"[（(][^（）()]*[)）]|暂行|管理|实施|办法|规范|规定|条例", "", national))
+    return len(wanted) >= 3 and coverage(wanted, content_words(local)) >= 0.95

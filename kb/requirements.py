@@ -12,8 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kb.elements import (
-    Actor, amounts_of, classify_actor, conditions_of, exceptions_of, find_modals, is_doer, kind_of, modality_of, open_terms_of,
-    own_actor, pattern_of, topics_of, trigger_of,
+    Actor,
+    amounts_of,
+    classify_actor,
+    conditions_of,
+    exceptions_of,
+    find_modals,
+    is_doer,
+    kind_of,
+    modality_of,
+    open_terms_of,
+    own_actor,
+    pattern_of,
+    topics_of,
+    trigger_of,
 )
 from kb.models import Document, Provision, Requirement, Unit
 
@@ -122,7 +134,7 @@ def _reason(doc: Document, provision: Provision, unit: Unit, text: str, start: i
         return "" if kind_of(body) == "liability" else "lead_in"
     if _WRAPPER.search(body) and not hard and len(body) < 60 and is_policy(doc):
         return "wrapper"
-    kind, level, _ = modality_of(body, policy=is_policy(doc))
+    kind, _level, _ = modality_of(body, policy=is_policy(doc))
     if kind == "none" and unit.level == "paragraph" and len(body) < 200:
         return "statement" if not unit.lead_in else ""
     return ""

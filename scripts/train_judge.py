@@ -22,10 +22,23 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from kb.align import Candidate, candidates, duty_phrases, prepare
-from kb.evaluate_gaps import Label, find_document, read_labels, reliability, resolve, score, squeeze
+from kb.evaluate_gaps import Label, find_document, read_labels, resolve, score, squeeze
 from kb.gaps import (
-    CLASH, COVERED, PARTIAL, Case, National, build_national, case_features, evidence_of, outside_scope,
-    NOT_APPLICABLE, carried_out, choose, order_candidates, probabilities, reverse_features,
+    CLASH,
+    COVERED,
+    NOT_APPLICABLE,
+    PARTIAL,
+    Case,
+    National,
+    build_national,
+    carried_out,
+    case_features,
+    choose,
+    evidence_of,
+    order_candidates,
+    outside_scope,
+    probabilities,
+    reverse_features,
 )
 from kb.judge_model import load_model
 from kb.models import Assessment, Document, DocumentMeta, Requirement

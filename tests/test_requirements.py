@@ -1,3 +1,5 @@
+import itertools
+
 from kb.elements import amounts_of, classify_actor, find_modals, kind_of, modality_of, own_actor
 from kb.models import DocumentMeta
 from kb.parse import parse
@@ -24,7 +26,7 @@ def test_rows_partition_every_sentence_with_a_modal():
     assert [o.reason for o in others] == ["purpose", "lead_in", "in_force"]
     assert all(o.reason in REASONS for o in others)
     spans = sorted((r.start, r.end) for r in (*duties, *others))
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
     assert [d.item for d in duties] == [1, 2, None, None]
 
 

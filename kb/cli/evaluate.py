@@ -47,6 +47,16 @@ def gaps_command(file, corpus, index, encoder, as_json) -> None:
     report(score(labels, judge_labels(Library(settings_from(corpus, index, encoder)), labels, Meter())), as_json)
 
 
+@command.command("ablation")
+@common_options
+def ablation_command(corpus, index, encoder, as_json) -> None:
+    """Proof without labels: delete, dilute and edit local texts and see whether the judge notices."""
+    from kb.index import Library
+    from kb.mapping import ablation_run
+
+    report(ablation_run(Library(settings_from(corpus, index, encoder)), Meter()), as_json)
+
+
 @command.command("statutes")
 @click.option("--articles", type=FILE, required=True, help="Articles, JSONL or .gz: id, law, chapter, text.")
 @click.option("--queries", type=FILE, required=True, help="Questions, JSONL: query, relevant (article ids).")
