@@ -160,7 +160,10 @@ class DeadCitation:
 
 @dataclass(frozen=True, slots=True)
 class ChangeNote:
-    """Everything one page about an update needs. `base` is "" for the first note; counts are rows by label."""
+    """Everything one page about an update needs. `base` is "" for the first note; counts are rows by label.
+
+    `carried` rows kept the label of before because the change cannot touch them (quick run).
+    """
 
     base: str
     generation: str
@@ -177,6 +180,7 @@ class ChangeNote:
     held: tuple[Finding, ...] = ()
     failed: tuple[str, ...] = ()
     judged: bool = True
+    carried: int = 0
     rules_changed: bool = False
     counts_before: Mapping[str, int] = field(default_factory=dict)
     counts_after: Mapping[str, int] = field(default_factory=dict)

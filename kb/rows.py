@@ -162,23 +162,34 @@ def counts(rows: Iterable[GapRow]) -> dict[str, int]:
 
 def _judge(library, infos, scope, keys, store, progress) -> dict[str, list[Assessment]]:
     """Judge whole documents and keep the result of each as soon as it is there."""
-    from kb import gaps
-    from kb.scope import build_scope
-
-    encode = _encode(library)
-    local = build_scope([library.document(i) for i in scope.doc_ids], encode)
+    local, encode = local_scope(library, scope), passage_encoder(library)
     total = sum(len(library.requirements(i.doc_id)) for i in infos)
     done, out = 0, {}
     for info in infos:
-        national = gaps.build_national(library.document(info.doc_id), encode)
-        judged_now = gaps.judge_all(national, local, threshold=library.settings.undetermined_below)
-        rows = [_verbatim(duty, a) for duty, a in zip(national.duties, judged_now, strict=True)]
+        rows = judge_some(library, info, local, encode)
         done += len(rows)
         if progress:
             progress("judge", done, total)
         out[info.doc_id] = rows
         _save(store, keys[info.doc_id], rows)
     return out
+
+
+def local_scope(library: Library, scope: ScopeChoice):
+    """The local texts of a scope, ready to be judged against."""
+    from kb.scope import build_scope
+
+    return build_scope([library.document(i) for i in scope.doc_ids], passage_encoder(library))
+
+
+def judge_some(library: Library, info: DocumentInfo, local, encode, positions: Sequence[int] = ()) -> list[Assessment]:
+    """Judge the duties of a national document at the given positions (all of them by default), in reading order."""
+    from kb import gaps
+
+    national = replace(gaps.build_national(library.document(info.doc_id), encode), judged=tuple(positions))
+    judged_now = gaps.judge_all(national, local, threshold=library.settings.undetermined_below)
+    duties = [national.duties[i] for i in positions] if positions else national.duties
+    return [_verbatim(duty, a) for duty, a in zip(duties, judged_now, strict=True)]
 
 
 def _verbatim(duty: Requirement, assessment: Assessment) -> Assessment:
@@ -191,7 +202,7 @@ def _verbatim(duty: Requirement, assessment: Assessment) -> Assessment:
     return replace(assessment, **said)
 
 
-def _encode(library: Library):
+def passage_encoder(library: Library):
     """Passages to unit vectors through the cache of the index, so that equal text is embedded once; None without encoder."""
     encoder = library.encoder
     if encoder is None:

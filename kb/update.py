@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb import rows as gap
+from kb.affected import quick_rows
 from kb.change_note import as_markdown
 from kb.changes import (
     AMENDED,
@@ -57,13 +58,14 @@ class Update:
 
 
 def update(
-    settings: Settings, *, progress: Progress | None = None, judge: bool = True, held: Sequence[Finding] = ()
+    settings: Settings, *, progress: Progress | None = None, judge: bool = True, quick: bool = False, held: Sequence[Finding] = ()
 ) -> Update:
     """Bring the index up to date and write the change note.
 
     Args:
         progress: called with (stage, done, total); after the stages of a build comes judge.
         judge: map the national duties again; without it the note has documents, articles and citations only.
+        quick: of national documents that did not change, judge only the duties that the change of local texts can touch.
         held: what the inbox holds back, to be told in the note.
 
     Raises:
@@ -72,7 +74,7 @@ def update(
     summary = build(settings, progress=progress, purpose="update")
     # inside the lock: two notes at once would both move the pointer
     with locked(settings.index, "change note"):
-        note = make_note(settings, progress=progress, judge=judge, held=held, failed=_failed(settings))
+        note = make_note(settings, progress=progress, judge=judge, quick=quick, held=held, failed=_failed(settings))
         file = write_note(settings, note)
     return Update(replace(summary, changes=summary_of(note, file)), note, file)
 
@@ -82,8 +84,8 @@ def _failed(settings: Settings) -> tuple[str, ...]:
 
 
 def make_note(
-    settings: Settings, *, progress: Progress | None = None, judge: bool = True, held: Sequence[Finding] = (),
-    failed: Sequence[str] = (),
+    settings: Settings, *, progress: Progress | None = None, judge: bool = True, quick: bool = False,
+    held: Sequence[Finding] = (), failed: Sequence[str] = (),
 ) -> ChangeNote:
     """Compare the generation last noted with the one in force."""
     generation = current_generation(settings.index) or ""
@@ -102,14 +104,18 @@ def make_note(
         note = replace(note, dead=tuple(dead_citations(old, new, documents)))
         if sum(c.n_provisions for c in documents if c.change in (NEW, AMENDED)) <= _GRAPH_LIMIT:
             note = replace(note, missing=tuple(missing_documents(new, documents)))
-    return _with_rows(settings, note, old, new, progress) if judge else note
+    return _with_rows(settings, note, old, new, quick, progress) if judge else note
 
 
-def _with_rows(settings: Settings, note: ChangeNote, old: Library | None, new: Library, progress) -> ChangeNote:
+def _with_rows(settings: Settings, note: ChangeNote, old: Library | None, new: Library, quick: bool, progress) -> ChangeNote:
     """Add what the judge and the reviewers have to say."""
-    shown = gap.gap_rows(new, [d.doc_id for d in gap.national_documents(new)], gap.scope_choice(new), progress=progress)
-    after = snapshot_of(new, shown)
     before = read_snapshot(settings, note.base) if old else None
+    if quick and before is not None and before.judge == gap.judge_version():
+        shown, carried = quick_rows(old, new, note.documents, progress)
+        note = replace(note, carried=carried)
+    else:
+        shown = gap.gap_rows(new, [d.doc_id for d in gap.national_documents(new)], gap.scope_choice(new), progress=progress)
+    after = snapshot_of(new, shown)
     titles = {d.doc_id: d.meta.title for d in (*(old.documents if old else ()), *new.documents)}
     note = replace(note, counts_after=after.counts)
     if before is not None:

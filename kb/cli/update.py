@@ -12,12 +12,13 @@ CHANGED = 10
 @click.command()
 @common_options
 @click.option("--no-judge", is_flag=True, help="Leave out the gap rows; the note then has documents, articles and citations.")
+@click.option("--quick", is_flag=True, help="Judge only what the change can touch; other rows keep their label until a full run.")
 @click.option("--watch", "watching", is_flag=True, help="Look at the watched pages first (kb watch).")
 @click.option("--auto", is_flag=True, help="With --watch: also download what is found and fits our topics into the inbox.")
 @click.option("--time-limit", default=0, metavar="MINUTES", type=click.IntRange(0, 1440), help="Stop a run that takes longer; 0 is no limit.")
 @click.option("--log", "log", default=None, metavar="FILE", help="Append one JSON line a run; rotated at 1 MB, five kept.")
 @click.option("--exit-code", is_flag=True, help=f"Exit {CHANGED} when something changed.")
-def command(corpus, index, encoder, as_json, no_judge, watching, auto, time_limit, log, exit_code) -> None:
+def command(corpus, index, encoder, as_json, no_judge, quick, watching, auto, time_limit, log, exit_code) -> None:
     """Compare corpus and inbox with the index, redo what changed, write the change note."""
     from kb.change_note import headline
     from kb.codec import to_json
@@ -27,7 +28,7 @@ def command(corpus, index, encoder, as_json, no_judge, watching, auto, time_limi
     settings = settings_from(corpus, index, encoder)
     with stop_after(time_limit), log_run(log, "update") as record:
         held = _look(settings, watching, auto)
-        result = update(settings, progress=Meter(), judge=not no_judge, held=held)
+        result = update(settings, progress=Meter(), judge=not no_judge, quick=quick, held=held)
         summary = to_json(result.summary)
         record(summary)
     for finding in (*result.summary.findings, *held):
