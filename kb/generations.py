@@ -179,10 +179,10 @@ def storage_errors(index: Path) -> Iterator[None]:
 
 
 def _storage_error(index: Path, what: str) -> IndexError_:
-    return IndexError_(
-        f"{index}: the new generation could not be written ({what}); the old one is still in force",
-        hint="Free some space or correct the rights of the folder, then run the same command again.",
-    )
+    hint = "Free some space or correct the rights of the folder, then run the same command again."
+    if "malformed" in what or "not a database" in what:
+        hint = f"Remove {index / 'cache.db'} (it is made again), then run the same command again."
+    return IndexError_(f"{index}: the new generation could not be written ({what}); the old one is still in force", hint=hint)
 
 
 def write_durably(path: Path, data: bytes) -> None:

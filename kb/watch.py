@@ -174,6 +174,7 @@ def watch_all(
     known = Known.of(settings)
     counts, fresh = [], []
     with opened(settings) as (ledger, save):
+        settle(ledger, known)
         for number, source in enumerate(chosen, 1):
             links, problems = look(source, ledger, client)
             findings += problems
@@ -188,6 +189,14 @@ def watch_all(
             _download(wanted, settings, ledger, client, known, save, progress)
         now = tuple(ledger.items[i.id] for i in fresh)
     return WatchSummary(tuple(counts), now, (*findings, *inbox_findings(settings)))
+
+
+def settle(ledger: Ledger, known: Known) -> None:
+    """Downloads that have been ingested since are held now."""
+    for item in list(ledger.items.values()):
+        titles = known.held.get(_family(item.title), ())
+        if item.state == "downloaded" and any(draft == is_draft_title(item.title) for _, draft in titles):
+            ledger.items[item.id] = replace(item, state="known", relation=f"已收录《{titles[0][0]}》")
 
 
 def polite_client(settings: Settings, delay_s: float) -> Client:
@@ -514,12 +523,13 @@ def inbox_findings(settings: Settings) -> tuple[Finding, ...]:
         return ()
     ledger = read_ledger(settings)
     known = Known.of(settings)
+    settle(ledger, known)
     out: list[Finding] = []
     for item in ledger.items.values():
         if item.state == "held":
             fix = f"See {item.url}; then kb watch --approve {item.id} or --ignore {item.id}"
             out.append(Finding("warning", f"{INBOX}: 《{item.title}》", item.reason, fix))
-        elif item.state == "downloaded" and _family(item.title) not in known.held:
+        elif item.state == "downloaded":
             out.append(Finding("info", f"{INBOX}/{item.files[0]}", "已下载，待入库", f"kb ingest {folder / item.files[0]}"))
     unsure: dict[str, int] = {}
     for item in ledger.items.values():

@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 import pytest
-
 from corpora import LOCAL, NATIONAL, article, edit, text_of, write_corpus
+
 from kb import cache as cache_module
 from kb.embed import load_encoder
 from kb.errors import IndexError_, LockedError
@@ -166,7 +166,7 @@ def test_a_damaged_cache_is_started_again(settings):
     summary = build(settings, force=True)
     assert summary.embedded > 0
     after = everything(settings)
-    assert {k: v for k, v in after.items()} == before
+    assert dict(after.items()) == before
 
 
 # -- generations ----------------------------------------------------------------------------------------------------------

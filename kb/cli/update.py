@@ -48,10 +48,13 @@ def command(corpus, index, encoder, as_json, no_judge, quick, watching, auto, ti
         raise click.exceptions.Exit(CHANGED)
 
 
-def _look(settings, watching: bool, auto: bool):
-    """What the inbox holds back, after a look at the watched pages where that was asked for."""
+def _look(settings, watching: bool, auto: bool) -> tuple:
+    """What the inbox holds back, after a look at the watched pages where that was asked for; faults there stop no update."""
+    from kb.errors import KbError
+    from kb.models import Finding
     from kb.watch import inbox_findings, watch_all
 
-    if watching:
-        watch_all(settings, progress=Meter(), auto=auto)
-    return inbox_findings(settings)
+    try:
+        return watch_all(settings, progress=Meter(), auto=auto).findings if watching else inbox_findings(settings)
+    except KbError as error:
+        return (Finding("error", "inbox", error.message, error.hint),)
