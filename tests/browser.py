@@ -62,7 +62,11 @@ def served(settings: Settings) -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait(10)
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait(10)
 
 
 @contextlib.contextmanager
@@ -93,6 +97,6 @@ def settled(page, rest: float = 0.4) -> None:
 
 def opened(page, address: str) -> None:
     """Go to an address and wait for its title."""
-    page.goto(address)
+    page.goto(address, timeout=WAIT)
     page.wait_for_selector("h1", timeout=WAIT)
     settled(page)

@@ -18,6 +18,12 @@ from kb.ui.summary import OPEN_LABELS, OTHER, Cell, by_kind, date_of, heat, newe
 
 PAGE = "overview"
 DEFAULTS: dict[str, object] = {"s": DEFAULT_SCOPE}
+# column heads of the heat map, four characters each; the whole name is in the help text
+SHORT = {
+    "数据产权与权益": "产权权益", "公共数据资源管理": "公共资源", "政务数据共享": "政务共享", "公共数据开放": "公共开放", "公共数据授权运营": "授权运营",
+    "登记与价格": "登记价格", "数据流通交易": "流通交易", "企业数据与产业": "企业产业", "个人信息保护": "个人信息", "设施技术标准": "设施标准",
+    "数字政府与政务服务": "数字政府", "组织与法治保障": "法治保障", "人工智能": "人工智能",
+}
 
 
 def page(library: Library) -> None:
@@ -106,10 +112,11 @@ def _heat(library: Library, rows: list[GapRow], states: dict, scope: ScopeChoice
     shown, colours = shown.reset_index(drop=True), colours.reset_index(drop=True)
     for column in ("合计", *topics):
         shown[column] = pd.array(shown[column], dtype="Int64")
-    config = {"国家文件": st.column_config.TextColumn(width=190, pinned=True), **{t: st.column_config.NumberColumn(width=62) for t in ("合计", *topics)}}
+    config = {"国家文件": st.column_config.TextColumn(width=190, pinned=True), "合计": st.column_config.NumberColumn(width=50)}
+    config |= {t: st.column_config.NumberColumn(SHORT.get(t, t[:4]), width=66, help=t) for t in topics}
     event = st.dataframe(
         shown.style.apply(lambda _: colours, axis=None), hide_index=True, height=min(36 * len(docs) + 40, 470), column_config=config,
-        on_select="rerun", selection_mode="single-cell", key=f"heat:{scope.key}:{st.session_state.get('heat:turn', 0)}",
+        on_select="rerun", selection_mode="single-cell", placeholder="", key=f"heat:{scope.key}:{st.session_state.get('heat:turn', 0)}",
     )
     if event.selection.cells:
         st.session_state["heat:turn"] = st.session_state.get("heat:turn", 0) + 1
