@@ -190,6 +190,7 @@ def _join(base: str, href: str | None) -> str:
         return ""
     try:
         parts = urlsplit(urljoin(base, href.strip()))
+        _ = parts.port  # raises for a port that cannot be
         return urlunsplit(parts._replace(fragment="")) if parts.scheme in ("http", "https") and parts.hostname else ""
     except ValueError:
         return ""

@@ -442,7 +442,7 @@ def gate(path: Path, item: Item, known: Known) -> str:
 
 @contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[tuple[Ledger, Callable[[], None]]]:
-    """The ledger under its lock, and a function that saves it; it is saved at the end in any case.
+    """The ledger under its lock, and a function that saves it; it is saved at the end, and not when an error ends the block.
 
     Raises:
         LockedError: another run has it open.

@@ -470,3 +470,20 @@ def test_the_command_lists_the_inbox(settings, site, client):
     item = _item(settings, TITLES[0])
     assert CliRunner().invoke(group, [*base, "--ignore", item.id]).exit_code == 0
     assert _item(settings, TITLES[0]).state == "ignored"
+
+
+def test_no_page_whatever_breaks_the_reading_of_links():
+    import random
+
+    rng = random.Random(9)
+    whole = page(LAYOUTS["table"]) + '<a href="http://[::1/">坏地址坏地址坏地址</a><a href="http://a:99999/x">坏端口坏端口坏端口</a><a href>无地址</a>'
+    for _ in range(400):
+        text = list(whole)
+        for _ in range(rng.randint(1, 60)):
+            at_ = rng.randrange(len(text))
+            text[at_] = rng.choice(["<", ">", '"', "'", "&", "\x00", "\ud800", "", "a", "：", "]]>", "<!--"])
+        mutated = "".join(text)
+        for link in find_links(mutated, BASE):
+            assert link.url.startswith(("http://", "https://")) and address_key(link.url)
+        objection(mutated, BASE)
+        attachments(mutated, BASE)
