@@ -154,7 +154,7 @@ def _joined_name(match: re.Match[str]) -> str:
 
 
 _GAP = re.compile(rf"(?<=[{_HAN}，。；、：,]) (?=[{_HAN}])")
-_FIRST_GAP = re.compile(rf"^[#\s]*(?:第{NUMERAL}{{1,6}}[编章节条](?:之{NUMERAL}+)?|{NUMERAL}{{1,3}}、|[（(]{NUMERAL}{{1,3}}[）)]) ", re.M)
+_FIRST_GAP = re.compile(rf"^[# 　]*(?:第{NUMERAL}{{1,6}}[编章节条](?:之{NUMERAL}+)?|{NUMERAL}{{1,3}}、|[（(]{NUMERAL}{{1,3}}[）)]) ", re.M)
 _SENTENCE = re.compile(r"[，。；、,;]")
 
 
@@ -264,7 +264,8 @@ def page_frame(text: str) -> str:
     return _without(lines, drop) if drop else text
 
 
-_WINDOW_TITLE = re.compile(r"(?:\d{1,4}/\d{1,4}\s*)?\S.{5,100}[_|｜-]\s?[^_|｜。，；\s]{2,24}(?:委员会|政府|网|网站|厅|局|数港|中心)")
+_SITES = ("委员会", "政府", "网", "网站", "厅", "局", "数港", "中心")
+_WINDOW_TITLE = re.compile(r"\S.{5,110}[_|｜-]\s?[^_|｜。，；\s]{2,24}")
 
 
 def _window_titles(lines: Sequence[str]) -> set[int]:
@@ -273,7 +274,7 @@ def _window_titles(lines: Sequence[str]) -> set[int]:
     drop = set()
     for i, line in enumerate(lines):
         core = line.strip()
-        if 10 <= len(core) <= 140 and ("_" in core or "|" in core or "｜" in core) and " | " not in core and _WINDOW_TITLE.fullmatch(core):
+        if 10 <= len(core) <= 140 and core.endswith(_SITES) and " | " not in core and _WINDOW_TITLE.fullmatch(core):
             key = re.sub(r"[\d\s/]+", "", core)
             if key in seen:
                 drop.add(i)
@@ -345,6 +346,7 @@ _COMMA_MARK = re.compile(r"[一二三四五六七八九十]{1,3}、")
 _LEADERS = re.compile(r"[.．·…⋯]{4,}\s*\d*$")
 _ANNEX_LIST = re.compile(r"附\s?件\s?\d{0,2}\s?[：:]")
 _MAX_WRAP = 240
+_LONGEST_JOIN = 8000
 
 
 def soft_breaks(text: str) -> str:
@@ -370,7 +372,7 @@ def soft_breaks(text: str) -> str:
             out.append(line)
             continue
         before = len(out) - 1 - blank
-        if before >= 0 and blank <= 4 and continues(out[before].rstrip(), core, width >= full * 0.8):
+        if before >= 0 and blank <= 4 and len(out[before]) < _LONGEST_JOIN and continues(out[before].rstrip(), core, width >= full * 0.8):
             marks = PAGE * sum(piece.count(PAGE) for piece in (*out[before + 1 :], line))
             del out[before + 1 :]
             out[before] = glue(out[before].rstrip(), core, marks)
