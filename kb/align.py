@@ -93,11 +93,15 @@ def candidates(duty: Duty, scope: Scope, limit: int = CANDIDATES) -> list[Candid
     lexical = scope.lexical(duty.text)
     dense = scope.vectors @ duty.vector if scope.vectors is not None and duty.vector is not None else np.zeros(len(scope.rules), np.float32)
     best_lex, best_dense = _by_article(scope, lexical), _by_article(scope, dense)
-    cover = {i: coverage(duty.words, a.words | _title_words(a.document.meta.title), a.text) for i, a in enumerate(scope.articles)}
+    common = scope.words_in_common(duty.words)
     order_lex = sorted(best_lex, key=lambda a: (-best_lex[a], a))
     order_dense = sorted(best_dense, key=lambda a: (-best_dense[a], a))
-    order_cover = sorted(cover, key=lambda a: (-cover[a], a))
+    order_cover = sorted(range(len(scope.articles)), key=lambda a: (-common[a], a))
     pool = list(dict.fromkeys((*order_lex[:limit], *order_dense[:limit], *order_cover[: limit // 2])))
+    cover = {
+        a: coverage(duty.words, scope.articles[a].words | _title_words(scope.articles[a].document.meta.title), scope.articles[a].text)
+        for a in pool
+    }
     rank_lex = {a: i for i, a in enumerate(order_lex)}
     rank_dense = {a: i for i, a in enumerate(order_dense)}
     rank_cover = {a: i for i, a in enumerate(order_cover)}

@@ -278,7 +278,20 @@ def probabilities(case: Case, national: National, scope: Scope, model: JudgeMode
     out = {label: answered * float(p) for label, p in zip(model.label.classes, split, strict=True)}
     silent = silent_label(own, national.document)
     out[silent] = out.get(silent, 0.0) + 1 - answered
-    return with_edits(out, edits_of(case, scope))
+    edits = edits_of(case, scope)
+    if not edits and word_for_word(case, scope):
+        return {label: 0.15 * share for label, share in out.items()} | {COVERED: 0.85 + 0.15 * out.get(COVERED, 0.0)}
+    return with_edits(out, edits)
+
+
+VERBATIM = 0.97
+
+
+def word_for_word(case: Case, scope: Scope) -> bool:
+    """True when a rule of the best article has the whole wording of the duty: step 3 without weighing (同文)."""
+    text = case.duty.requirement.text
+    rules = scope.articles[case.ranked[0].article].rules
+    return any(frame_share(text, scope.rules[rule].requirement.text) >= VERBATIM for rule in rules)
 
 
 def edits_of(case: Case, scope: Scope) -> tuple[Edit, ...]:

@@ -87,8 +87,8 @@ def coverage(wanted: frozenset[str], text_words: frozenset[str], text: str = "")
         total += w
         if word in text_words or (text and len(word) >= 2 and word in text):
             got += w
-        else:
-            got += w * max((x for other, x in near.get(word, ()) if other in text_words), default=0.0)
+        elif word in near:
+            got += w * max((x for other, x in near[word] if other in text_words), default=0.0)
     return got / total if total else 1.0
 
 
@@ -128,12 +128,24 @@ class Scope:
     vectors: np.ndarray | None
     phrase_vectors: np.ndarray | None = None
     phrase_starts: np.ndarray | None = None
+    _article_words: dict[str, np.ndarray] = field(default_factory=dict)
     _lexicon: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     _lengths: list[int] = field(default_factory=list)
 
     @property
     def titles(self) -> tuple[str, ...]:
         return tuple(d.meta.title for d in self.documents)
+
+    def words_in_common(self, wanted: frozenset[str]) -> np.ndarray:
+        """Share of the weight of `wanted` in each article or its title, exact words only: a quick first look."""
+        out = np.zeros(len(self.articles), dtype=np.float32)
+        total = 0.0
+        for word in wanted:
+            w = weight(word)
+            total += w
+            if word in self._article_words:
+                out[self._article_words[word]] += w
+        return out / total if total else out
 
     def lexical(self, text: str) -> np.ndarray:
         """BM25 of every rule for `text` (canonical words and bigrams are one bag), divided by the score of text itself."""
@@ -188,6 +200,11 @@ def build_scope(documents: Iterable[Document], encode: Encode | None = None) -> 
         parts = [(r.article, phrase) for r in rules for phrase in phrases(r.requirement.text) or [r.requirement.text]]
         scope.phrase_vectors = encode([phrase for _, phrase in parts])
         scope.phrase_starts = np.searchsorted([article for article, _ in parts], range(len(articles)))
+    held: dict[str, list[int]] = {}
+    for number, article in enumerate(articles):
+        for word in article.words | content_words(article.document.meta.title):
+            held.setdefault(word, []).append(number)
+    scope._article_words = {word: np.array(numbers) for word, numbers in held.items()}
     for number, rule in enumerate(rules):
         bag = Counter(_bag(rule.requirement.full_text))
         scope._lengths.append(sum(bag.values()))

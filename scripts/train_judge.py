@@ -45,7 +45,7 @@ from kb.models import Assessment, Document, DocumentMeta, Requirement
 from kb.parse import parse
 from kb.scope import Scope, build_scope
 
-EXTRA_WEIGHT = 0.35
+EXTRA_WEIGHT = 0.15
 """Say of a label from an --extra file, which was labelled once; ranking uses all labels alike."""
 ANSWERED = (CLASH, COVERED, PARTIAL)
 RARE_WEIGHT, CLASH_BIAS = 2.0, 1.3
@@ -320,6 +320,8 @@ def main() -> None:
         vectors.save()
     print(f"{len(rows)} labels, features {time.time() - began:.0f} s", file=sys.stderr)
     by_document, by_scope = (lambda r: squeeze(r.label.title)), (lambda r: "|".join(sorted(map(squeeze, r.label.scope))))
+    model = fit(rows, by_document)
+    write_model(args.out, model)
     if not args.no_cv:
         for name, group in (("leave-one-document-out", by_document), ("leave-one-scope-out", by_scope)):
             got = cross_validate(rows, group)
@@ -331,12 +333,13 @@ def main() -> None:
             print("   ", json.dumps(out["confusion"], ensure_ascii=False))
             if args.errors:
                 write_errors(args.errors.with_suffix(f".{name}.txt"), rows, got)
-            calibration = isotonic(rows, got)
-    model = fit(rows, by_document)
-    if not args.no_cv:
-        model["calibration"] = calibration
-    args.out.write_text(json.dumps(model, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+        model["calibration"] = isotonic(rows, got)
+        write_model(args.out, model)
     print(f"{args.out} written, {time.time() - began:.0f} s", file=sys.stderr)
+
+
+def write_model(path: Path, model: dict) -> None:
+    path.write_text(json.dumps(model, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
 def write_errors(path: Path, rows, got) -> None:
