@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
@@ -53,19 +53,35 @@ class Candidate:
         return dict(zip(FEATURES, (round(v, 4) for v in values), strict=True))
 
 
+ANSWER_FEATURES = ("dense", "coverage", "coverage_added", "rare")
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights of the ranking score and of the probability that a candidate answers the query."""
+    """Weights of the ranking score, and of the probability that anything held answers a query."""
 
     rank: Mapping[str, float]
     answer: Mapping[str, float]
     answer_bias: float
 
-    def answer_score(self, candidate: Candidate) -> float:
-        """Probability that the candidate answers the query, 0 to 1."""
-        parts = candidate.parts()
-        z = self.answer_bias + sum(weight * parts[name] for name, weight in self.answer.items())
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
+
+def answer_features(best: Sequence[Candidate], rare: float) -> dict[str, float]:
+    """What tells an answered query from one that nothing held answers.
+
+    Args:
+        best: the first candidates; their highest cosine and shares count.
+        rare: share of the query's word weight on words that hardly any text has.
+    """
+    return {
+        "dense": max((c.dense for c in best), default=0.0), "coverage": max((c.coverage for c in best), default=0.0),
+        "coverage_added": max((c.coverage_added for c in best), default=0.0), "rare": rare,
+    }
+
+
+def answer_probability(features: Mapping[str, float], weights: Weights) -> float:
+    """Probability that the library answers the query, 0 to 1; 0.5 is the line that the fit drew."""
+    z = weights.answer_bias + sum(weight * features[name] for name, weight in weights.answer.items())
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
 
 
 def rank_score(candidate: Candidate, weights: Weights) -> float:

@@ -11,7 +11,7 @@ import datetime as dt
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from kb.index import DocumentInfo, Library
 from kb.metadata import status_on
 from kb.models import Chunk, Hit, Provision
 from kb.query import Query, Reading, understand
-from kb.ranking import Candidate, Weights, load_weights, rank_score
+from kb.ranking import Candidate, Weights, answer_features, answer_probability, load_weights, rank_score
 
 DEPTH = 80
 NOT_IN_FORCE = frozenset({"repealed", "lapsed", "draft", "not_yet_effective"})
@@ -62,7 +62,10 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Answer to one query (design contract); `readings` is what was understood, `nearest` what stands close by."""
+    """Answer to one query (design contract); `readings` is what was understood.
+
+    When `found` is False the hits are only the nearest texts, and the message says so.
+    """
 
     query: str
     took_ms: float
@@ -70,7 +73,6 @@ class SearchResult:
     message: str
     hits: tuple[Hit, ...]
     readings: tuple[Reading, ...] = ()
-    nearest: tuple[Hit, ...] = field(default=())
 
 
 def search(
@@ -101,6 +103,13 @@ def candidates(library: Library, query: str, filters: Filters | None = None) -> 
     """What the re-ranking sees for a query, best first: for training and for looking into a result."""
     run = _Run(library, understand(query), filters or Filters(), DEPTH, Parts())
     return run.ranked([])
+
+
+def rare_share(library: Library, text: str) -> float:
+    """Share of a query's word weight on words that at most three provisions have, 0 to 1; single characters do not count."""
+    idf = library.idf([w for w in segment.words(text) if len(w) > 1])
+    total = sum(idf.values())
+    return sum(v for w, v in idf.items() if library.lexical.frequency(w) <= 3) / total if total else 0.0
 
 
 def allowed_documents(library: Library, filters: Filters) -> frozenset[int] | None:
@@ -155,7 +164,7 @@ class _Run:
         if pins or not self._is_unanswered(ranked):
             return SearchResult("", 0.0, bool(hits), " ".join(problems) or ("" if hits else _nothing(self.filters)), hits, self.query.readings)
         message = " ".join([*problems, "未找到：库内没有能回答这个问题的条文；下面是最接近的条文，仅供参考。"])
-        return SearchResult("", 0.0, False, message, (), self.query.readings, hits)
+        return SearchResult("", 0.0, False, message, hits, self.query.readings)
 
     # --- what the query cites
 
@@ -310,8 +319,7 @@ class _Run:
             return True
         if any(c.in_cited for c in ranked[:1]):
             return False
-        best = max(ranked[:5], key=lambda c: self.weights.answer_score(c))
-        return self.weights.answer_score(best) < 0.5
+        return answer_probability(answer_features(ranked[:5], rare_share(self.library, self.rest)), self.weights) < 0.5
 
     # --- hits
 
@@ -445,6 +453,6 @@ def _reason(candidate: Candidate | None, matched: Sequence[str]) -> str:
     if candidate is None:
         return ""
     said = f"含“{'、'.join(matched[:4])}”" if matched else "用词不同"
-    meant = "语义很接近" if candidate.dense >= 0.86 else "语义接近" if candidate.dense >= 0.82 else ""
+    meant = "语义很接近" if candidate.dense >= 0.75 else "语义接近" if candidate.dense >= 0.68 else ""
     return "；".join(part for part in (said, meant) if part)
 

@@ -22,14 +22,14 @@ def test_any_query_gives_hits_or_a_clear_message(lexical_library, query):
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_hit_satisfies_the_level_and_k_hits_come(lexical_library, level):
     result = search(lexical_library, "数据 安全 管理", Filters(level=level), top=20, ignore=("wording",))
-    hits = result.hits or result.nearest
+    hits = result.hits
     assert len(hits) == 20
     assert {h.level for h in hits} == {level}
 
 
 def test_title_filter_is_applied_before_the_top_k(lexical_library):
     result = search(lexical_library, "应当 数据", Filters(title="政务数据共享条例"), top=15)
-    hits = result.hits or result.nearest
+    hits = result.hits
     assert len(hits) == 15
     assert {h.title for h in hits} == {"政务数据共享条例"}
 

@@ -200,7 +200,7 @@ def neighbours(library: Library, doc_id: str, label: str) -> None:
 def _peers(library: Library, row: GapRow) -> None:
     """How other places word the same duty."""
     found = search(library, row.requirement.full_text[:200], Filters(level="peers"), top=5)
-    hits = found.hits or found.nearest
+    hits = found.hits
     if not hits:
         st.caption("外地参考中没有相近的条文。")
     for hit in hits:

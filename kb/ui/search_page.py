@@ -90,10 +90,10 @@ def _understood(query: str, readings: tuple[Reading, ...]) -> None:
 
 
 def _hits(library: Library, result: SearchResult) -> None:
-    shown = result.hits or result.nearest
+    shown = result.hits
     if not shown:
         return
-    heading = f"{len(result.hits)} 条" if result.hits else "最接近的条文"
+    heading = f"{len(result.hits)} 条" if result.found else "最接近的条文"
     left, right = st.columns([3, 1])
     left.caption(f"{heading} · {result.took_ms:.0f} 毫秒 · 索引 {library.generation}")
     if right.toggle("按文件归组", key="grouped"):
@@ -138,7 +138,7 @@ def _other_levels(library: Library, hit: Hit) -> None:
         return
     for level in (name for name in LEVELS if name != hit.level):
         found = search(library, hit.best_sentence, Filters(level=level), top=2)
-        for other in found.hits or found.nearest[:1]:
+        for other in found.hits[: 2 if found.found else 1]:
             st.html(
                 f'<div class="kb-text"><b>{escape(LEVEL_NAMES[level])}</b> {escape(other.citation)}<br>{escape(other.best_sentence)}</div>'
             )
