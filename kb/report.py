@@ -327,22 +327,3 @@ def units(row: ReportRow) -> tuple[str, str]:
     if named:
         return named[0].strip(), "、".join(u.strip() for u in named[1:])
     return (f"（待定；国家文本的主体：{row.actor}）" if row.actor else "（待定）"), ""
-
-
-def render(report: Report, fmt: str) -> bytes:
-    """A report as the bytes of a file.
-
-    Raises:
-        UsageError: this kind of report has no such format.
-    """
-    if fmt not in KINDS[report.kind]:
-        raise UsageError(f"{report.kind} cannot be written as {fmt}", hint=f"Formats: {', '.join(KINDS[report.kind])}.")
-    if fmt == "docx":
-        from kb.report_docx import as_docx
-
-        return as_docx(report)
-    if fmt == "xlsx":
-        from kb.report_xlsx import as_xlsx
-
-        return as_xlsx(report)
-    return as_markdown(report) if fmt == "md" else as_json(report)

@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-# order matters: a module may import what stands in an earlier row, or earlier in its own row where `ordered`
-BASE = ["errors", "models", "settings"]
-LEAVES = ["numerals", "codec", "clean", "segment", "embed", "encoder", "fuse", "metrics", "elements", "titles"]
-STAGES: list[list[str]] = [
-    ["read"], ["quality"], ["metadata", "parse", "catalog"], ["cite", "versions", "digests"], ["corpus"],
-    ["requirements"], ["chunk"], ["store"], ["index"], ["search"], ["gaps", "judge"], ["review"], ["report"],
-]
+BASE = {"errors", "models", "settings"}
+LEAVES = {"numerals", "codec", "segment", "embed", "fuse", "metrics", "dates"}
+# the named stages; what helps a stage stands between it and the one before
+STAGES = ["read", "parse", "corpus", "requirements", "chunk", "index", "search", "gaps", "mapping", "review", "report"]
 FRONTS = ["cli", "ui", "mcp_server", "__main__"]
 PACKAGE = Path(__file__).resolve().parent.parent / "kb"
 
@@ -43,6 +40,54 @@ def test_fronts_are_imported_by_nobody_below_them(path):
     if _name(path) in FRONTS or _name(path) == "__init__":
         return
     bad = [f"{path.name}:{line} imports kb.{name}" for name, line in _imports(path) if name in FRONTS]
+    assert not bad
+
+
+def _graph() -> dict[str, set[str]]:
+    """module -> modules of ours it imports anywhere in its text, packages taken as one."""
+    graph: dict[str, set[str]] = {}
+    for path in _modules():
+        if _name(path) != "__init__":
+            graph.setdefault(_name(path), set()).update(name for name, _ in _imports(path) if name != _name(path))
+    return graph
+
+
+def test_base_imports_nothing_of_ours_but_base():
+    assert {name: extra for name in BASE if (extra := _graph()[name] - BASE)} == {}
+
+
+def test_leaves_import_only_base_and_leaves():
+    graph = _graph()
+    assert {name: extra for name in LEAVES & set(graph) if (extra := graph[name] - BASE - LEAVES)} == {}
+
+
+def test_imports_have_no_cycle():
+    graph = _graph()
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name):], name))
+        if name not in done:
+            for other in sorted(graph.get(name, ())):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
+def test_stages_import_only_stages_to_their_left():
+    graph = _graph()
+
+    def reach(name: str, seen: set[str]) -> set[str]:
+        for other in graph.get(name, ()):
+            if other not in seen:
+                seen.add(other)
+                reach(other, seen)
+        return seen
+
+    order = {name: i for i, name in enumerate(STAGES)}
+    bad = [f"{a} reaches {b}" for a in STAGES for b in reach(a, set()) if b in order and order[b] > order[a]]
     assert not bad
 
 

@@ -15,7 +15,8 @@ from workbench_corpus import build_library
 
 from kb.errors import ReviewError, UsageError
 from kb.models import LABELS
-from kb.report import KINDS, LEDGER, as_markdown, build_report, render
+from kb.render import render
+from kb.report import KINDS, LEDGER, as_markdown, build_report
 from kb.report_xlsx import EDITABLE, ID, read_ledger
 from kb.review import ReviewLog, decide, states
 from kb.rows import counts, gap_rows, national_documents, scope_choice

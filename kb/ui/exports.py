@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from kb.index import Library
-from kb.report import KINDS, build_report, render
+from kb.render import render
+from kb.report import KINDS, build_report
 from kb.review import RowState
 from kb.rows import GapRow, ScopeChoice
 
