@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from kb.cli import Meter, common_options, print_json, settings_from
+from kb.cli import common_options, print_json, settings_from
+from kb.cli.rows import choice_options, chosen_rows
 from kb.errors import KbError, NotFoundError, UsageError
 
 
 @click.command()
 @common_options
-@click.option("--national", multiple=True, help="National document by title or alias; all of them by default.")
-@click.option("--scope", multiple=True, help="Local document that counts; Shenzhen and provincial Guangdong texts in force by default.")
+@choice_options
 @click.option("--state", type=click.Choice(["open", "suspect", "disputed", "confirmed", "changed"]), help="List rows in this state.")
 @click.option("--row", help="Decide this row (an id as listed).")
 @click.option("--label", help="The 覆盖结论 to record.")
@@ -24,16 +24,11 @@ from kb.errors import KbError, NotFoundError, UsageError
 @click.option("--import", "ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read an edited ledger (.xlsx) back.")
 def command(corpus, index, encoder, as_json, national, scope, state, row, label, note, who, second, undo, ledger) -> None:
     """List what waits for people, record decisions, measure agreement."""
-    from kb.index import Library
-    from kb.mapping import find_infos
     from kb.review import ReviewLog, decide, states
-    from kb.rows import gap_rows, national_documents, scope_choice, scope_of_documents
 
     settings = settings_from(corpus, index, encoder)
-    library, log = Library(settings), ReviewLog(settings.corpus / "reviews.jsonl")
-    chosen = find_infos(library, national, ("national",)) if national else national_documents(library)
-    local = scope_of_documents(library, [d.doc_id for d in find_infos(library, scope)]) if scope else scope_choice(library)
-    rows = gap_rows(library, [d.doc_id for d in chosen], local, progress=Meter())
+    log = ReviewLog(settings.corpus / "reviews.jsonl")
+    library, local, rows = chosen_rows(settings, national, scope)
     by_id = {r.row_id: r for r in rows}
     if row and row not in by_id:
         raise NotFoundError(f"no row has the id {row}", hint="kb review --json lists the rows with their ids.")
