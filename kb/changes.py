@@ -114,7 +114,7 @@ class NewDuty:
 
 @dataclass(frozen=True, slots=True)
 class MovedLabel:
-    """A duty whose label is another one than before, and why."""
+    """A duty whose label is another one than before, and why; `evidence` are its deciding local articles, then and now."""
 
     row_id: str
     title: str
@@ -123,6 +123,7 @@ class MovedLabel:
     old: str
     new: str
     why: str
+    evidence: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +295,7 @@ def seen_row(row_id: str, requirement: Requirement, assessment: Assessment) -> S
 
 
 def paired(old: Sequence[SeenRow], new: Sequence[SeenRow]) -> tuple[list[tuple[SeenRow, SeenRow]], list[SeenRow]]:
-    """(pairs of the same duty, duties that are new): by id, else by equal wording in the same document."""
+    """(pairs of the same duty, duties that are new): by id, by equal wording, by likeness."""
     by_id = {r.row_id: r for r in old}
     pairs, rest = [], []
     for row in new:
@@ -312,15 +313,33 @@ def paired(old: Sequence[SeenRow], new: Sequence[SeenRow]) -> tuple[list[tuple[S
             pairs.append((was, row))
         else:
             left.append(row)
-    reworded = {(r.doc_id, r.address): r for r in by_id.values()}
-    fresh = []
-    for row in left:
-        was = reworded.pop((row.doc_id, row.address), None)
-        if was is not None:
-            pairs.append((was, row))
-        else:
-            fresh.append(row)
-    return pairs, fresh
+    reworded = _alike(list(by_id.values()), left)
+    pairs += reworded
+    taken = {b.row_id for _, b in reworded}
+    return pairs, [row for row in left if row.row_id not in taken]
+
+
+_SAME_DUTY = 60.0
+
+
+def _alike(old: Sequence[SeenRow], new: Sequence[SeenRow]) -> list[tuple[SeenRow, SeenRow]]:
+    """Reworded duties: within a document the most alike first, the same place deciding between equals."""
+    from rapidfuzz import fuzz
+
+    held: dict[str, list[SeenRow]] = defaultdict(list)
+    for row in old:
+        held[row.doc_id].append(row)
+    scored = [
+        (fuzz.ratio(_plain(a.text), _plain(b.text)), a.address == b.address, i, a, b)
+        for i, b in enumerate(new)
+        for a in held.get(b.doc_id, ())
+    ]
+    pairs, used = [], set()
+    for score, _, _, a, b in sorted(scored, key=lambda s: (-s[0], not s[1], s[2], s[3].row_id)):
+        if score >= _SAME_DUTY and not {("old", a.row_id), ("new", b.row_id)} & used:
+            used |= {("old", a.row_id), ("new", b.row_id)}
+            pairs.append((a, b))
+    return pairs
 
 
 def _plain(text: str) -> str:
@@ -334,7 +353,10 @@ def moved_labels(
     pairs, fresh = paired(old.rows, new.rows)
     because = _Because(old, new, documents, titles)
     moved = [
-        MovedLabel(b.row_id, titles.get(b.doc_id, b.doc_id), b.address, b.text, a.label, b.label, because(a, b))
+        MovedLabel(
+            b.row_id, titles.get(b.doc_id, b.doc_id), b.address, b.text, a.label, b.label, because(a, b),
+            tuple(dict.fromkeys((*b.evidence, *a.evidence))),
+        )
         for a, b in pairs
         if a.label != b.label
     ]
@@ -455,7 +477,7 @@ def dead_citations(old: Library | None, new: Library, documents: Sequence[Docume
 def _why_dead(change: DocumentChange, label: str) -> str:
     if change.change == GONE:
         return f"《{change.title}》已不在文库"
-    for article in change.articles:
+    for article in change.articles if label else ():
         if article.old == label and article.change == REMOVED:
             return f"《{change.title}》{label}已删除"
         if article.old == label and article.new != label and article.new:

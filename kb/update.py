@@ -122,8 +122,11 @@ def _with_rows(settings: Settings, note: ChangeNote, old: Library | None, new: L
         moved, duties, reworded = moved_labels(before, after, note.documents, titles)
         touched = {m.row_id: "结论变动" for m in moved}
         touched |= {d.row_id: "（新增要求）" for d in duties} | {r.row_id: "（文字修改）" for r in reworded}
-        rows = [(r, touched[r.row_id]) for r in after.rows if r.row_id in touched]
-        rows += _lost_ground(before, after, note.documents)
+        rest_on = {m.row_id: m.evidence for m in moved}
+        rows = [
+            (replace(r, evidence=rest_on.get(r.row_id, r.evidence)), touched[r.row_id]) for r in after.rows if r.row_id in touched
+        ]
+        rows += [(row, why) for row, why in _lost_ground(after, note.documents) if row.row_id not in touched]
         note = replace(
             note, moved=tuple(moved), duties=tuple(duties), counts_before=before.counts,
             rules_changed=before.judge != after.judge, affected=tuple(affected_articles(new, rows, titles)),
@@ -133,7 +136,7 @@ def _with_rows(settings: Settings, note: ChangeNote, old: Library | None, new: L
     return note
 
 
-def _lost_ground(before: Snapshot, after: Snapshot, documents: Sequence[DocumentChange]) -> list[tuple[SeenRow, str]]:
+def _lost_ground(after: Snapshot, documents: Sequence[DocumentChange]) -> list[tuple[SeenRow, str]]:
     """Rows that rest on a local article whose wording changed, whether or not the label moved."""
     changed = {(c.doc_id, a.new) for c in documents if c.level != "national" for a in c.articles if a.new}
     return [

@@ -102,6 +102,15 @@ def test_new_duties_and_citations_that_lead_nowhere_now_are_named(settings):
     assert dead.title == LOCAL and "第三条已删除" in dead.why
 
 
+def test_a_new_duty_at_an_old_place_is_new_and_the_moved_one_keeps_its_history(settings):
+    update(settings)
+    moved = NAT[3].replace("第四条", "第三条").replace("及时更新", "每月更新")
+    _write(settings.corpus, "national", NATIONAL, [NAT[0], NAT[1], moved, "第四条　数据处理者应当保存日志不少于六个月。"])
+    note = update(settings).note
+    assert [d.text for d in note.duties] == ["数据处理者应当保存日志不少于六个月。"]
+    assert not any(not d.why.startswith(f"《{NATIONAL}》第") for d in note.dead), "a citation of the whole document is not dead"
+
+
 def test_a_removed_document_leaves_dead_citations_and_a_renamed_one_does_not_count_as_new(settings):
     update(settings)
     old = settings.corpus / "shenzhen" / f"{LOCAL}.md"
