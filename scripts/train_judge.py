@@ -301,7 +301,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, nargs="+", required=True)
     parser.add_argument("--extra", type=Path, nargs="*", default=[], help="label files that count EXTRA_WEIGHT in fitting")
     parser.add_argument("--out", type=Path, default=Path("kb/data/judge_model.json"))
-    parser.add_argument("--cache", type=Path, default=Path("/tmp/judge_vectors.npz"))
+    parser.add_argument("--cache", type=Path, default=Path("judge_vectors.npz"))
     parser.add_argument("--encoder")
     parser.add_argument("--plain", action="store_true", help="parse the corpus without its catalogue")
     parser.add_argument("--no-cv", action="store_true")
