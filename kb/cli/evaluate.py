@@ -63,8 +63,8 @@ def ablation_command(corpus, index, encoder, as_json) -> None:
 @common_options
 def statutes_command(articles, queries, corpus, index, encoder, as_json) -> None:
     """Retrieval over a large collection of articles; vectors are kept in the index folder's cache."""
-    from kb.embed import load_encoder
     from kb.cache import Cache
+    from kb.embed import load_encoder
     from kb.statutes import evaluate_statutes, read_articles, read_questions
 
     settings = settings_from(corpus, index, encoder)
