@@ -43,7 +43,7 @@ def views(library: Library) -> list[tuple[str, str, int]]:
     out = [
         ("overview", "", 1000), ("search", f"search?q={quote('重要数据风险评估多久做一次')}", 1000), ("gaps", "gaps", 800),
         ("gaps-row", f"gaps?{row(partial)}", 1350), ("review", f"review?{row(differs)}", 1250), ("library", "library", 800),
-        ("document", f"library?doc={quote(local.doc_id)}", 900), ("citations", f"library?doc={quote(local.doc_id)}&v={quote('引用关系')}", 900),
+        ("document", f"library?doc={quote(local.doc_id)}", 900), ("citations", f"library?doc={quote(partial.requirement.doc_id)}&v={quote('引用关系')}", 900),
         ("update", "update", 800),
     ]
     if drafts:
