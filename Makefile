@@ -16,10 +16,13 @@ ifeq ($(HEADLESS),0)
 endif
 
 test: $(TEST_STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/kb catalog check
+	$(BIN)/python scripts/check_digests.py $(if $(wildcard ../shared/corpus),--shared ../shared/corpus)
 
 index: $(STAMP)
 	$(BIN)/kb build

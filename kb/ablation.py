@@ -49,7 +49,9 @@ def plant(host: Document, texts: Sequence[str]) -> Document:
     return parse(host.text.rstrip() + added, host.meta, doc_id=host.doc_id)
 
 
-def delete_trials(national: National, local: Sequence[Document], encode: Encode | None) -> list[tuple[Assessment, Assessment]]:
+def delete_trials(
+    national: National, local: Sequence[Document], encode: Encode | None
+) -> list[tuple[Assessment, Assessment]]:
     """(before, after) for every covered duty, all its decisive provisions deleted; one deletion a duty."""
     before = judge_all(national, build_scope(local, encode))
     pairs = []
@@ -62,7 +64,9 @@ def delete_trials(national: National, local: Sequence[Document], encode: Encode 
     return pairs
 
 
-def dilute_trials(national: National, local: Sequence[Document], unrelated: Document, encode: Encode | None) -> list[tuple[Assessment, Assessment]]:
+def dilute_trials(
+    national: National, local: Sequence[Document], unrelated: Document, encode: Encode | None
+) -> list[tuple[Assessment, Assessment]]:
     """(before, after) for every duty when an unrelated local document joins the scope."""
     before = judge_all(national, build_scope(local, encode))
     after = judge_all(national, build_scope([*local, unrelated], encode))
@@ -89,7 +93,9 @@ def other_number(duty: Requirement) -> str:
 def swap_actor(duty: Requirement) -> str:
     """Another organ in place of the one that must act; "" where the duty names none."""
     actor = own_actor(duty.text)
-    return duty.text.replace(actor, _OTHER_ACTOR, 1) if actor and len(actor) >= 3 and duty.text.startswith(actor) else ""
+    return (
+        duty.text.replace(actor, _OTHER_ACTOR, 1) if actor and len(actor) >= 3 and duty.text.startswith(actor) else ""
+    )
 
 
 def drop_exception(duty: Requirement) -> str:
@@ -103,7 +109,10 @@ def drop_exception(duty: Requirement) -> str:
 
 
 EDITS: dict[str, Callable[[Requirement], str]] = {
-    "应当改为可以": weaken, "数字改动": other_number, "更换主体": swap_actor, "删去例外": drop_exception,
+    "应当改为可以": weaken,
+    "数字改动": other_number,
+    "更换主体": swap_actor,
+    "删去例外": drop_exception,
 }
 _NAMED = {"应当改为可以": "E3", "数字改动": "E5", "更换主体": "E1", "删去例外": "E4"}
 
@@ -131,9 +140,20 @@ def edit_trials(national: National, host: Document, encode: Encode | None) -> tu
 
 def _plantable(duty: Requirement) -> bool:
     """A whole sentence of a local or private actor: State tasks are outside any local text."""
-    return duty.item is None and duty.kind == "duty" and 18 <= len(duty.text) <= 220 and duty.tier not in (
-        "state", "central", "vertical", "province", "province_up",
-    ) and not duty.actor_inferred
+    return (
+        duty.item is None
+        and duty.kind == "duty"
+        and 18 <= len(duty.text) <= 220
+        and duty.tier
+        not in (
+            "state",
+            "central",
+            "vertical",
+            "province",
+            "province_up",
+        )
+        and not duty.actor_inferred
+    )
 
 
 def _judge_planted(national: National, host: Document, changed, encode: Encode | None) -> list[Assessment]:
@@ -152,7 +172,11 @@ def _says(row: Assessment, element: str) -> bool:
 
 
 def ablation(
-    nationals: Sequence[Document], locals_: Sequence[Document], host: Document, unrelated: Document, encode: Encode | None
+    nationals: Sequence[Document],
+    locals_: Sequence[Document],
+    host: Document,
+    unrelated: Document,
+    encode: Encode | None,
 ) -> dict[str, object]:
     """All trials and their shares: the object of `kb eval ablation`."""
     deletions, dilutions, edits, copies = [], [], [], []
@@ -167,14 +191,21 @@ def ablation(
     fell = sum(rank_of(after) < rank_of(before) for before, after in deletions)
     rose = sum(rank_of(after) > rank_of(before) for before, after in dilutions)
     return {
-        "deletions": len(deletions), "label_falls": _share(fell, len(deletions)),
-        "additions": len(dilutions), "label_rises": _share(rose, len(dilutions)),
-        "edits": len(edits), "edit_recall": _share(sum(t.noticed for t in edits), len(edits)),
+        "deletions": len(deletions),
+        "label_falls": _share(fell, len(deletions)),
+        "additions": len(dilutions),
+        "label_rises": _share(rose, len(dilutions)),
+        "edits": len(edits),
+        "edit_recall": _share(sum(t.noticed for t in edits), len(edits)),
         "by_edit": {
-            name: {"n": sum(t.edit == name for t in edits), "noticed": _share(sum(t.edit == name and t.noticed for t in edits), sum(t.edit == name for t in edits))}
+            name: {
+                "n": sum(t.edit == name for t in edits),
+                "noticed": _share(sum(t.edit == name and t.noticed for t in edits), sum(t.edit == name for t in edits)),
+            }
             for name in EDITS
         },
-        "untouched": len(copies), "alarms": _share(sum(t.noticed for t in copies), len(copies)),
+        "untouched": len(copies),
+        "alarms": _share(sum(t.noticed for t in copies), len(copies)),
         "untouched_covered": _share(sum(t.label == COVERED for t in copies), len(copies)),
     }
 
@@ -183,7 +214,10 @@ def merge_ablations(parts: Sequence[dict[str, object]]) -> dict[str, object]:
     """Several results as one: counts add up, shares are weighted by their counts."""
     out: dict[str, object] = {}
     for count, shares in (
-        ("deletions", ("label_falls",)), ("additions", ("label_rises",)), ("edits", ("edit_recall",)), ("untouched", ("alarms", "untouched_covered")),
+        ("deletions", ("label_falls",)),
+        ("additions", ("label_rises",)),
+        ("edits", ("edit_recall",)),
+        ("untouched", ("alarms", "untouched_covered")),
     ):
         total = sum(int(p[count]) for p in parts)
         out[count] = total
@@ -194,4 +228,3 @@ def merge_ablations(parts: Sequence[dict[str, object]]) -> dict[str, object]:
 
 def _share(hits: int, of: int) -> float | None:
     return round(hits / of, 4) if of else None
-

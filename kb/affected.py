@@ -77,7 +77,8 @@ def _judge_touched(library, scope, stable, before, touched, gone, progress) -> t
     for doc, rows in before.items():
         close = near(library.requirements(doc))
         wanted[doc] = [
-            n for n, a in enumerate(rows)
+            n
+            for n, a in enumerate(rows)
             if close[n] or any((e.doc_id, e.article) in touched or e.doc_id in gone for e in a.evidence)
         ]
     total, done = sum(map(len, wanted.values())), 0
@@ -94,7 +95,9 @@ def _judge_touched(library, scope, stable, before, touched, gone, progress) -> t
     return out, total
 
 
-def _near(local: Scope, touched: set[tuple[str, str]], encode: Encode | None) -> Callable[[Sequence[Requirement]], list[bool]]:
+def _near(
+    local: Scope, touched: set[tuple[str, str]], encode: Encode | None
+) -> Callable[[Sequence[Requirement]], list[bool]]:
     """For some duties, whether one of the touched articles is among the nearest: by vectors, else by words in common."""
     articles = [n for n, a in enumerate(local.articles) if (a.document.doc_id, a.provision.label) in touched]
     if not articles:

@@ -59,7 +59,32 @@ def duty_phrases(requirement: Requirement) -> list[str]:
     return phrases(requirement.text) or [requirement.text]
 
 
-_COMMON = frozenset(["管理", "工作", "有关", "规定", "相关", "依法", "进行", "开展", "本法", "按照", "应当", "要求", "有关规定", "国家", "国家数据局", "国务院", "本规范", "以及", "或者", "以下", "各级", "部门"])
+_COMMON = frozenset(
+    [
+        "管理",
+        "工作",
+        "有关",
+        "规定",
+        "相关",
+        "依法",
+        "进行",
+        "开展",
+        "本法",
+        "按照",
+        "应当",
+        "要求",
+        "有关规定",
+        "国家",
+        "国家数据局",
+        "国务院",
+        "本规范",
+        "以及",
+        "或者",
+        "以下",
+        "各级",
+        "部门",
+    ]
+)
 
 
 def prepare(
@@ -70,12 +95,18 @@ def prepare(
     text = canonical(body)
     parts = [c for c in clauses(text) if len(c) >= 3]
     return Duty(
-        requirement=requirement, title=title, text=text, words=content_words(body),
-        action_words=content_words(requirement.action or body), grams=grams(text, 4),
-        clause_words=tuple(content_words(c) for c in parts), clause_texts=tuple(parts),
+        requirement=requirement,
+        title=title,
+        text=text,
+        words=content_words(body),
+        action_words=content_words(requirement.action or body),
+        grams=grams(text, 4),
+        clause_words=tuple(content_words(c) for c in parts),
+        clause_texts=tuple(parts),
         core=content_words(body.replace(requirement.actor, "") if requirement.actor else body) - _COMMON,
         phrase_weights=tuple(0.1 + sum(weight(w) for w in content_words(p)) for p in duty_phrases(requirement)),
-        vector=vector, phrase_vectors=phrase_vectors,
+        vector=vector,
+        phrase_vectors=phrase_vectors,
     )
 
 
@@ -91,7 +122,11 @@ def candidates(duty: Duty, scope: Scope, limit: int = CANDIDATES) -> list[Candid
     if not scope.rules:
         return []
     lexical = scope.lexical(duty.text)
-    dense = scope.vectors @ duty.vector if scope.vectors is not None and duty.vector is not None else np.zeros(len(scope.rules), np.float32)
+    dense = (
+        scope.vectors @ duty.vector
+        if scope.vectors is not None and duty.vector is not None
+        else np.zeros(len(scope.rules), np.float32)
+    )
     best_lex, best_dense = _by_article(scope, lexical), _by_article(scope, dense)
     common = scope.words_in_common(duty.words)
     order_lex = sorted(best_lex, key=lambda a: (-best_lex[a], a))
@@ -99,7 +134,11 @@ def candidates(duty: Duty, scope: Scope, limit: int = CANDIDATES) -> list[Candid
     order_cover = sorted(range(len(scope.articles)), key=lambda a: (-common[a], a))
     pool = list(dict.fromkeys((*order_lex[:limit], *order_dense[:limit], *order_cover[: limit // 2])))
     cover = {
-        a: coverage(duty.words, scope.articles[a].words | _title_words(scope.articles[a].document.meta.title), scope.articles[a].text)
+        a: coverage(
+            duty.words,
+            scope.articles[a].words | _title_words(scope.articles[a].document.meta.title),
+            scope.articles[a].text,
+        )
         for a in pool
     }
     rank_lex = {a: i for i, a in enumerate(order_lex)}
@@ -136,8 +175,10 @@ def phrase_features(duty: Duty, scope: Scope) -> dict[str, np.ndarray]:
     best = np.maximum.reduceat(sims, scope.phrase_starts, axis=1)
     shares = np.array(duty.phrase_weights) / sum(duty.phrase_weights)
     return {
-        "phrase_mean": shares @ (best - level), "phrase_min": (best - level).min(axis=0),
-        "phrase_raw": shares @ best, "phrase_raw_min": best.min(axis=0),
+        "phrase_mean": shares @ (best - level),
+        "phrase_min": (best - level).min(axis=0),
+        "phrase_raw": shares @ best,
+        "phrase_raw_min": best.min(axis=0),
     }
 
 
@@ -163,7 +204,9 @@ def _title_words(title: str) -> frozenset[str]:
     return content_words(title)
 
 
-def pair_features(duty: Duty, scope: Scope, article: int, rule_at: int, lexical: float, dense: float) -> dict[str, float]:
+def pair_features(
+    duty: Duty, scope: Scope, article: int, rule_at: int, lexical: float, dense: float
+) -> dict[str, float]:
     """Features of one duty against one article through its best rule; shares in 0..1 unless named otherwise."""
     rule, place = scope.rules[rule_at], scope.articles[article]
     local = rule.requirement
@@ -195,13 +238,17 @@ def pair_features(duty: Duty, scope: Scope, article: int, rule_at: int, lexical:
         "actor_tier": float(_tier_group(national.tier) == _tier_group(local.tier)),
         "term_match": term_match(national.text, local.text),
         "private_public": float(_tier_group(national.tier) == "private" and _tier_group(local.tier) == "local"),
-        "public_private": float(_tier_group(national.tier) in ("local", "organ") and _tier_group(local.tier) == "private"),
+        "public_private": float(
+            _tier_group(national.tier) in ("local", "organ") and _tier_group(local.tier) == "private"
+        ),
         "topics": _jaccard(national.topics, local.topics),
         "gram3": _share(grams(duty.text, 3), grams(rule.text, 3)),
         "gram3_art": _share(grams(duty.text, 3), grams(place.text, 3)),
         "gram6": _share(grams(duty.text, 6), grams(place.text, 6)),
         "liab_refers": float(national.kind == "liability" and handles_breach_by_reference(rule.text)),
-        "liab_general": float(national.kind == "liability" and handles_breach_by_reference(rule.text) and not _CITES.search(rule.text)),
+        "liab_general": float(
+            national.kind == "liability" and handles_breach_by_reference(rule.text) and not _CITES.search(rule.text)
+        ),
         "num_equal": number_match(national.amounts, local.amounts)[0],
         "num_other": number_match(national.amounts, local.amounts)[1],
     }
@@ -209,8 +256,10 @@ def pair_features(duty: Duty, scope: Scope, article: int, rule_at: int, lexical:
     whole = maximal(duty.core)
     heavy = frozenset(sorted(whole, key=lambda w: (-weight(w), w))[:3])
     f |= {
-        "whole_rule": coverage(whole, rule.words, rule.text), "whole_place": coverage(whole, place.words, place.text),
-        "heavy_rule": coverage(heavy, rule.words, rule.text), "heavy_place": coverage(heavy, place.words, place.text),
+        "whole_rule": coverage(whole, rule.words, rule.text),
+        "whole_place": coverage(whole, place.words, place.text),
+        "heavy_rule": coverage(heavy, rule.words, rule.text),
+        "heavy_place": coverage(heavy, place.words, place.text),
     }
     f |= lost_features(duty, rule, place.words, place.text)
     f["refers"] = float(refers_to_national(place.text))
@@ -241,14 +290,25 @@ def act_features(duty: Duty, rule_text: str, place_text: str) -> dict[str, float
     """Shares of the acts of the duty that the best rule and its article speak about; `act_main` is the rarest act."""
     wanted = acts_of(duty.text)
     if not wanted:
-        return {"act_rule": 0.5, "act_place": 0.5, "act_main": 0.5, "act_main_rule": 0.5, "act_lost": 0.0, "act_extra": 0.0, "act_n": 0.0}
+        return {
+            "act_rule": 0.5,
+            "act_place": 0.5,
+            "act_main": 0.5,
+            "act_main_rule": 0.5,
+            "act_lost": 0.0,
+            "act_extra": 0.0,
+            "act_n": 0.0,
+        }
     total = sum(_act_weight(a) for a in wanted)
     in_rule, in_place = wanted & acts_of(rule_text), wanted & acts_of(place_text)
     main = max(wanted, key=lambda a: (_act_weight(a), -a))
     return {
-        "act_rule": sum(_act_weight(a) for a in in_rule) / total, "act_place": sum(_act_weight(a) for a in in_place) / total,
-        "act_main": float(main in in_place), "act_main_rule": float(main in in_rule),
-        "act_lost": min(4, len(wanted) - len(in_place)) / 4, "act_extra": min(6, len(acts_of(rule_text) - wanted)) / 6,
+        "act_rule": sum(_act_weight(a) for a in in_rule) / total,
+        "act_place": sum(_act_weight(a) for a in in_place) / total,
+        "act_main": float(main in in_place),
+        "act_main_rule": float(main in in_rule),
+        "act_lost": min(4, len(wanted) - len(in_place)) / 4,
+        "act_extra": min(6, len(acts_of(rule_text) - wanted)) / 6,
         "act_n": min(6, len(wanted)) / 6,
     }
 
@@ -258,7 +318,9 @@ def maximal(words: frozenset[str]) -> frozenset[str]:
     return frozenset(w for w in words if not any(w != x and w in x for x in words))
 
 
-_RESTRICTS = re.compile(r"但|不得超过|除外|除[^，。；]{1,30}外|且|仅|只|经[^，。；]{0,12}(?:批准|同意|审核)|未经|符合[^，。；]{0,20}条件|市|省|本条例|有条件")
+_RESTRICTS = re.compile(
+    r"但|不得超过|除外|除[^，。；]{1,30}外|且|仅|只|经[^，。；]{0,12}(?:批准|同意|审核)|未经|符合[^，。；]{0,20}条件|市|省|本条例|有条件"
+)
 
 
 def lost_features(duty: Duty, rule: LocalRule, place_words: frozenset[str], place_text: str) -> dict[str, float]:
@@ -285,7 +347,9 @@ def lost_features(duty: Duty, rule: LocalRule, place_words: frozenset[str], plac
         "lost_actor": 1.0 - coverage(actor, place_words, place_text) if actor else 0.5,
         "added": min(3.0, len(added) / max(10, len(duty.text))),
         "added_limits": float(bool(_RESTRICTS.search(added))),
-        "added_but": float(bool(re.search("但|除外|不得超过|且", added)) and not re.search("但|除外|不得超过|且", duty.text)),
+        "added_but": float(
+            bool(re.search("但|除外|不得超过|且", added)) and not re.search("但|除外|不得超过|且", duty.text)
+        ),
     }
 
 
@@ -319,7 +383,13 @@ _CITES = re.compile(r"第[零〇一二三四五六七八九十百]+条")
 
 def handles_breach_by_reference(text: str) -> bool:
     """True for 违反本条例规定…依照有关法律、法规处罚 / 法律、法规已有处罚规定的，从其规定 / 依法予以处罚."""
-    return bool(re.search(r"违反|未履行|不履行|行为", text) and re.search(r"从其规定|依照[^，。；]{2,30}(?:法律|法规|规定)[^，。；]{0,12}(?:处罚|处理|追究)?|依法(?:予以|给予|进行)?(?:处罚|处理|查处)", text))
+    return bool(
+        re.search(r"违反|未履行|不履行|行为", text)
+        and re.search(
+            r"从其规定|依照[^，。；]{2,30}(?:法律|法规|规定)[^，。；]{0,12}(?:处罚|处理|追究)?|依法(?:予以|给予|进行)?(?:处罚|处理|查处)",
+            text,
+        )
+    )
 
 
 def _jaccard(a: Sequence[str], b: Sequence[str]) -> float:
@@ -327,8 +397,16 @@ def _jaccard(a: Sequence[str], b: Sequence[str]) -> float:
 
 
 _TIER_GROUPS = {
-    "state": "central", "central": "central", "province": "local", "province_up": "local", "local": "local",
-    "authority": "local", "organ": "organ", "body": "body", "private": "private", "vertical": "central",
+    "state": "central",
+    "central": "central",
+    "province": "local",
+    "province_up": "local",
+    "local": "local",
+    "authority": "local",
+    "organ": "organ",
+    "body": "body",
+    "private": "private",
+    "vertical": "central",
 }
 
 
@@ -336,7 +414,9 @@ def _tier_group(tier: str) -> str:
     return _TIER_GROUPS.get(tier, "any")
 
 
-_TERM = re.compile(r"(?:所称|^|[。；])(?:的)?([\u4e00-\u9fff（）“”]{2,18}?)[”]?(?:（[^）]{2,30}）)?，?(?:是指|指的是|指，|是以|包括)")
+_TERM = re.compile(
+    r"(?:所称|^|[。；])(?:的)?([\u4e00-\u9fff（）“”]{2,18}?)[”]?(?:（[^）]{2,30}）)?，?(?:是指|指的是|指，|是以|包括)"
+)
 
 
 def defined_term(text: str) -> str:
@@ -390,8 +470,12 @@ def difference_features(duty: Duty, rule: LocalRule, place_text: str) -> dict[st
         "d_weaker": float(national.modality_level >= 5 and local.modality_level in (2, 3) and national.kind == "duty"),
         "d_may": float(national.modality in ("obligation", "prohibition") and local.modality == "permission"),
         "d_soft": float(national.modality in ("obligation", "prohibition") and local.modality == "encouragement"),
-        "d_stronger": float(national.modality in ("permission", "encouragement") and local.modality in ("obligation", "prohibition")),
-        "d_ban_for_may": float((national.modality == "permission" or bool(_EXEMPT.search(n))) and local.modality == "prohibition"),
+        "d_stronger": float(
+            national.modality in ("permission", "encouragement") and local.modality in ("obligation", "prohibition")
+        ),
+        "d_ban_for_may": float(
+            (national.modality == "permission" or bool(_EXEMPT.search(n))) and local.modality == "prohibition"
+        ),
         "d_exempt_nat": float(bool(_EXEMPT.search(n))),
         "d_exempt_loc": float(bool(_EXEMPT.search(m)) and not _EXEMPT.search(n)),
         "d_exception": float(bool(_ADDED_EXCEPTION.search(m)) and not _ADDED_EXCEPTION.search(n)),

@@ -32,10 +32,29 @@ from kb.requirements import extract
 Progress = Callable[[str, int, int], None]
 BATCH = 512
 # modules and lists that decide how a file is read, and how a text becomes rows; another version never reuses their results
-_READING = ("read", "errors")
+_READING = ("read", "clean", "errors")
 _PARSING = (
-    "clean", "quality", "metadata", "structure", "units", "numerals", "titles", "marks", "parse", "chunk", "elements",
-    "requirements", "segment", "corpus", "cache", "models",
+    "catalog",
+    "quality",
+    "metadata",
+    "dates",
+    "docnos",
+    "front",
+    "names",
+    "structure",
+    "units",
+    "numerals",
+    "titles",
+    "marks",
+    "cite",
+    "parse",
+    "chunk",
+    "elements",
+    "requirements",
+    "segment",
+    "corpus",
+    "cache",
+    "models",
 )
 _NO_PART = ("everyday.yaml", "ranking.json", "catalog.schema.json", "judge_model.json")
 
@@ -86,8 +105,14 @@ def rows_of(document: Document) -> Rows:
     return Rows(
         shell=dump(replace(document, provisions=())),
         provisions=[
-            (p.provision_id, p.label, dump(p), " ".join(segment.words(p.text)), " ".join(segment.bigrams(p.text)),
-             " ".join(segment.words(" ".join(p.heading_path))))
+            (
+                p.provision_id,
+                p.label,
+                dump(p),
+                " ".join(segment.words(p.text)),
+                " ".join(segment.bigrams(p.text)),
+                " ".join(segment.words(" ".join(p.heading_path))),
+            )
             for p in document.provisions
         ],
         chunks=[(seq_of[c.provision_id], text_key(passage_text(c)), dump(c)) for c in chunk(document)],
@@ -254,7 +279,9 @@ class Cache:
     def _fetch(self, keys: Sequence[str], dim: int) -> np.ndarray:
         marks = ",".join("?" * len(keys))
         found = dict(self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", keys))
-        return np.stack([np.frombuffer(found[key], dtype=np.float16) for key in keys]).astype(np.float32).reshape(-1, dim)
+        return (
+            np.stack([np.frombuffer(found[key], dtype=np.float16) for key in keys]).astype(np.float32).reshape(-1, dim)
+        )
 
 
 def _facts(file: SourceFile, stated: DocumentMeta, catalog: Catalog) -> str:

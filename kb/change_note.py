@@ -23,24 +23,42 @@ T = TypeVar("T")
 def as_markdown(note: ChangeNote, rows: int = ROWS) -> str:
     """The note as Markdown; text from documents is escaped, so that a title cannot carry mark-up."""
     parts = [f"# 更新说明 {note.created_on}", "", headline(note), ""]
-    parts += [f"索引 {note.generation}" + (f"，上一次说明 {note.base}（{note.since}）" if note.base else "，首次建立"), ""]
+    parts += [
+        f"索引 {note.generation}" + (f"，上一次说明 {note.base}（{note.since}）" if note.base else "，首次建立"),
+        "",
+    ]
     if note.empty and note.base:
         parts += ["与上次相比没有变化。", ""]
     parts += _section("一、文件", note.documents, _document, rows)
-    parts += _section("二、时效变化", note.statuses, lambda s: f"《{_e(s.title)}》：{STATUS_NAMES[s.old]} → {STATUS_NAMES[s.new]}", rows)
-    parts += _section("三、新增国家要求", note.duties, lambda d: f"《{_e(d.title)}》{d.address}：{_short(d.text)}【{d.label}】", rows)
     parts += _section(
-        "四、结论变动", note.moved,
-        lambda m: f"《{_e(m.title)}》{m.address}：{m.old} → **{m.new}**。{_e(m.why)}。{_short(m.text)}", rows,
+        "二、时效变化",
+        note.statuses,
+        lambda s: f"《{_e(s.title)}》：{STATUS_NAMES[s.old]} → {STATUS_NAMES[s.new]}",
+        rows,
+    )
+    parts += _section(
+        "三、新增国家要求", note.duties, lambda d: f"《{_e(d.title)}》{d.address}：{_short(d.text)}【{d.label}】", rows
+    )
+    parts += _section(
+        "四、结论变动",
+        note.moved,
+        lambda m: f"《{_e(m.title)}》{m.address}：{m.old} → **{m.new}**。{_e(m.why)}。{_short(m.text)}",
+        rows,
     )
     parts += _affected(note, rows)
     parts += _section(
-        "六、需要重新复核的人工结论", note.reopened,
-        lambda r: f"《{_e(r.title)}》{r.address}（{_e(r.who)}定为{r.label}）：{_e('；'.join(r.because))}", rows,
+        "六、需要重新复核的人工结论",
+        note.reopened,
+        lambda r: f"《{_e(r.title)}》{r.address}（{_e(r.who)}定为{r.label}）：{_e('；'.join(r.because))}",
+        rows,
     )
-    parts += _section("七、失效的引用", note.dead, lambda d: f"《{_e(d.title)}》{d.label}引用“{_e(d.text)}”：{_e(d.why)}", rows)
+    parts += _section(
+        "七、失效的引用", note.dead, lambda d: f"《{_e(d.title)}》{d.label}引用“{_e(d.text)}”：{_e(d.why)}", rows
+    )
     parts += _section("八、被引用而未收录", note.missing, lambda m: f"{_title(m[0])}（{m[1]} 件引用）", rows)
-    parts += _section("九、待处理的文件", note.held, lambda f: f"{_e(f.where)}：{_e(f.what)} {_e(f.fix)}".rstrip(), rows)
+    parts += _section(
+        "九、待处理的文件", note.held, lambda f: f"{_e(f.where)}：{_e(f.what)} {_e(f.fix)}".rstrip(), rows
+    )
     parts += _section("十、读不出的文件", note.failed, _e, rows)
     parts += _counts(note)
     parts.append("本页由程序比对生成，结论变动和受影响条文均需人工核实。")
@@ -54,8 +72,13 @@ def headline(note: ChangeNote) -> str:
     articles = sum(len(d.articles) for d in note.documents)
     said += [f"涉及 {articles} 条"] if articles else []
     for label, rows in (
-        ("时效变化", note.statuses), ("新增国家要求", note.duties), ("结论变动", note.moved), ("受影响的本地条文", note.affected),
-        ("需重新复核", note.reopened), ("失效引用", note.dead), ("待处理文件", note.held),
+        ("时效变化", note.statuses),
+        ("新增国家要求", note.duties),
+        ("结论变动", note.moved),
+        ("受影响的本地条文", note.affected),
+        ("需重新复核", note.reopened),
+        ("失效引用", note.dead),
+        ("待处理文件", note.held),
     ):
         if rows:
             said.append(f"{label} {len(rows)} 项")

@@ -23,8 +23,18 @@ from kb.versions import ADDED, REMOVED, RENUMBERED, SAME, align, diff, same_word
 
 NEW, AMENDED, FACTS, RENAMED, GONE = "new", "amended", "facts", "renamed", "removed"
 _FACTS = {
-    "title": "标题", "doc_no": "文号", "kind": "种类", "issuers": "制定机关", "effective_on": "施行日期", "expires_on": "失效日期",
-    "promulgated_on": "公布日期", "status": "时效", "text_kind": "文本", "level": "层级", "topics": "主题", "normative_force": "效力类别",
+    "title": "标题",
+    "doc_no": "文号",
+    "kind": "种类",
+    "issuers": "制定机关",
+    "effective_on": "施行日期",
+    "expires_on": "失效日期",
+    "promulgated_on": "公布日期",
+    "status": "时效",
+    "text_kind": "文本",
+    "level": "层级",
+    "topics": "主题",
+    "normative_force": "效力类别",
 }
 _DIFFS = 6
 
@@ -222,7 +232,13 @@ def document_changes(old: Library | None, new: Library) -> list[DocumentChange]:
 def _change(info: DocumentInfo, change: str, **more: object) -> DocumentChange:
     meta = info.meta
     return DocumentChange(
-        info.doc_id, meta.title, meta.level, change, STATUS_NAMES.get(meta.status, meta.status), meta.text_kind, info.n_provisions,
+        info.doc_id,
+        meta.title,
+        meta.level,
+        change,
+        STATUS_NAMES.get(meta.status, meta.status),
+        meta.text_kind,
+        info.n_provisions,
         **more,
     )
 
@@ -263,7 +279,15 @@ def article_changes(old: Document, new: Document) -> tuple[ArticleChange, ...]:
         if label in aligned or same_wording(was.get(label, ""), now.get(label, "")):
             continue
         kind = ADDED if label not in was else REMOVED if label not in now else "changed"
-        rows.append(ArticleChange(kind, label if label in was else "", label if label in now else "", was.get(label, ""), now.get(label, "")))
+        rows.append(
+            ArticleChange(
+                kind,
+                label if label in was else "",
+                label if label in now else "",
+                was.get(label, ""),
+                now.get(label, ""),
+            )
+        )
     return tuple(rows)
 
 
@@ -289,8 +313,15 @@ def seen_row(row_id: str, requirement: Requirement, assessment: Assessment) -> S
     """What is remembered of one row."""
     evidence = tuple(dict.fromkeys((e.doc_id, e.article) for e in assessment.evidence if e.grade == 2))
     return SeenRow(
-        row_id, requirement.doc_id, requirement.label, requirement.address, requirement.text, assessment.label, assessment.rule,
-        assessment.confidence, evidence,
+        row_id,
+        requirement.doc_id,
+        requirement.label,
+        requirement.address,
+        requirement.text,
+        assessment.label,
+        assessment.rule,
+        assessment.confidence,
+        evidence,
     )
 
 
@@ -354,7 +385,13 @@ def moved_labels(
     because = _Because(old, new, documents, titles)
     moved = [
         MovedLabel(
-            b.row_id, titles.get(b.doc_id, b.doc_id), b.address, b.text, a.label, b.label, because(a, b),
+            b.row_id,
+            titles.get(b.doc_id, b.doc_id),
+            b.address,
+            b.text,
+            a.label,
+            b.label,
+            because(a, b),
             tuple(dict.fromkeys((*b.evidence, *a.evidence))),
         )
         for a, b in pairs
@@ -368,7 +405,9 @@ def moved_labels(
 class _Because:
     """Why a label moved, in the order in which a person would ask: the duty, the local texts, the scope, the judge."""
 
-    def __init__(self, old: Snapshot, new: Snapshot, documents: Sequence[DocumentChange], titles: Mapping[str, str]) -> None:
+    def __init__(
+        self, old: Snapshot, new: Snapshot, documents: Sequence[DocumentChange], titles: Mapping[str, str]
+    ) -> None:
         self._rules = old.judge != new.judge
         self._scope = set(old.scope_ids) ^ set(new.scope_ids)
         self._titles = titles
@@ -395,13 +434,19 @@ class _Because:
 
     def _touched(self, evidence: tuple[str, str]) -> bool:
         change = self._changes.get(evidence[0])
-        return evidence in self._articles or (change is not None and change.change in (NEW, GONE)) or evidence[0] in self._scope
+        return (
+            evidence in self._articles
+            or (change is not None and change.change in (NEW, GONE))
+            or evidence[0] in self._scope
+        )
 
     def _say(self, evidence: tuple[str, str]) -> str:
         doc, article = evidence
         name = f"《{self._titles.get(doc, doc)}》{article}"
         if evidence in self._articles:
-            return name + {ADDED: "新增", REMOVED: "删除", RENUMBERED: "条号变化"}.get(self._articles[evidence], "有修改")
+            return name + {ADDED: "新增", REMOVED: "删除", RENUMBERED: "条号变化"}.get(
+                self._articles[evidence], "有修改"
+            )
         change = self._changes.get(doc)
         if change is not None and change.change == GONE:
             return f"{name}已移出文库"
@@ -428,7 +473,9 @@ def affected_articles(
     return sorted(out, key=lambda a: (a.bureau == "未注明", a.bureau, a.title, a.article))
 
 
-_DUTY_BEARER = re.compile(r"(?:^|[。；\n　 ])(?:[省市区]?[^，。；\n]{0,12})?((?:市|省)[^，。；、\n应]{2,14}?(?:部门|局|委员会|办公室|中心|机构))应当")
+_DUTY_BEARER = re.compile(
+    r"(?:^|[。；\n　 ])(?:[省市区]?[^，。；\n]{0,12})?((?:市|省)[^，。；、\n应]{2,14}?(?:部门|局|委员会|办公室|中心|机构))应当"
+)
 
 
 def _bureau(text: str) -> str:
@@ -454,7 +501,9 @@ def provision_texts(library: Library) -> Callable[[str, str], str | None]:
 
 def dead_citations(old: Library | None, new: Library, documents: Sequence[DocumentChange]) -> list[DeadCitation]:
     """Citations of articles or documents that are gone, found in the texts that name a document that lost something."""
-    lost = {c.doc_id: c for c in documents if c.change == GONE or any(a.change in (REMOVED, RENUMBERED) for a in c.articles)}
+    lost = {
+        c.doc_id: c for c in documents if c.change == GONE or any(a.change in (REMOVED, RENUMBERED) for a in c.articles)
+    }
     if old is None or not lost:
         return []
     names = [n for c in lost for n in (old.info(c).meta.title, *old.info(c).meta.aliases) if len(n) >= 2]
@@ -507,6 +556,7 @@ def snapshot_from_json(text: str) -> Snapshot:
     """The inverse of snapshot_to_json."""
     data = json.loads(text)
     rows = tuple(
-        SeenRow(**{**row, "evidence": tuple((doc, article) for doc, article in row["evidence"])}) for row in data["rows"]
+        SeenRow(**{**row, "evidence": tuple((doc, article) for doc, article in row["evidence"])})
+        for row in data["rows"]
     )
     return Snapshot(data["judge"], data["scope"], tuple(data["scope_ids"]), rows)

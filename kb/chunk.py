@@ -44,8 +44,15 @@ def _provision_chunks(doc: Document, provision: Provision) -> Iterator[Chunk]:
             text = doc.text[start:end]
             lead = unit.lead_in if unit.level != "paragraph" else ""
             yield Chunk(
-                chunk_id=f"{provision.provision_id}#{number}", provision_id=provision.provision_id, doc_id=doc.doc_id,
-                address=unit.address, text=text, search_text=f"{_short(lead)}{text}", context=context, start=start, end=end,
+                chunk_id=f"{provision.provision_id}#{number}",
+                provision_id=provision.provision_id,
+                doc_id=doc.doc_id,
+                address=unit.address,
+                text=text,
+                search_text=f"{_short(lead)}{text}",
+                context=context,
+                start=start,
+                end=end,
             )
             number += 1
 

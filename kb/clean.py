@@ -84,10 +84,14 @@ def _visible(text: str) -> int:
 
 
 _NEWLINES = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x1d-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufff9-\ufffb\ud800-\udfff]+")
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x1d-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufff9-\ufffb\ud800-\udfff]+"
+)
 _SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
 _RADICAL = re.compile("[\u2e80-\u2fdf]")
-_EDGE_SIGNS = tuple(sign for space in " \t　" for sign in (f"\n{space}", f"{space}\n", f"{PAGE}{space}", f"{space}{PAGE}"))
+_EDGE_SIGNS = tuple(
+    sign for space in " \t　" for sign in (f"\n{space}", f"{space}\n", f"{PAGE}{space}", f"{space}{PAGE}")
+)
 _EDGES = re.compile(r"^[^\S\n\x1c]+|[^\S\n\x1c]+$", re.M)
 
 
@@ -129,13 +133,34 @@ def spaces(text: str) -> str:
 # --- spacing -------------------------------------------------------------------------------------------------------------
 
 
-_SPACED = re.compile(rf"(?<![^\s#《（(])(?:[{_HAN}《》（）“”][ 　]{{1,2}}){{3,}}[{_HAN}《》（）“”](?=[\s（）()《》〔〕]|$)")
-_SPACED_NAME = re.compile(rf"^(#*\s?第{NUMERAL}{{1,5}}[编章节])([ 　]*)((?:[{_HAN}][ 　]{{1,4}}){{1,3}}[{_HAN}])$", re.M)
-_SPACED_HEAD = re.compile(rf"^(#*\s?)第(?=\S*[ 　])[ 　]?({NUMERAL}(?:[ 　]?{NUMERAL})*)[ 　]?([编章节条])(?=[ 　\n]|$)", re.M)
+_SPACED = re.compile(
+    rf"(?<![^\s#《（(])(?:[{_HAN}《》（）“”][ 　]{{1,2}}){{3,}}[{_HAN}《》（）“”](?=[\s（）()《》〔〕]|$)"
+)
+_SPACED_NAME = re.compile(
+    rf"^(#*\s?第{NUMERAL}{{1,5}}[编章节])([ 　]*)((?:[{_HAN}][ 　]{{1,4}}){{1,3}}[{_HAN}])$", re.M
+)
+_SPACED_HEAD = re.compile(
+    rf"^(#*\s?)第(?=\S*[ 　])[ 　]?({NUMERAL}(?:[ 　]?{NUMERAL})*)[ 　]?([编章节条])(?=[ 　\n]|$)", re.M
+)
 _GLUED_HEAD = re.compile(rf"^(第{NUMERAL}{{1,5}}[编章节])(?=[{_HAN}])")
-_GLUED_LINE = re.compile(rf"^(#*\s?第{NUMERAL}{{1,5}}[编章节])(?![程规的和所与至到、中条节假])([{_HAN}、]{{2,20}})$", re.M)
+_GLUED_LINE = re.compile(
+    rf"^(#*\s?第{NUMERAL}{{1,5}}[编章节])(?![程规的和所与至到、中条节假])([{_HAN}、]{{2,20}})$", re.M
+)
 _MANY_SPACES = re.compile(r"^(?:[^\s，。；：、,;]{1,4} ){4,}[^\s，。；：、,;]{1,4}$", re.M)
-_ANCHORS = ("人民代表大会", "常务委员会", "人民政府", "办公厅", "委员会", "管理办法", "管理条例", "暂行办法", "实施细则", "实施方案", "行动计划", "通知")
+_ANCHORS = (
+    "人民代表大会",
+    "常务委员会",
+    "人民政府",
+    "办公厅",
+    "委员会",
+    "管理办法",
+    "管理条例",
+    "暂行办法",
+    "实施细则",
+    "实施方案",
+    "行动计划",
+    "通知",
+)
 
 
 def letter_spacing(text: str) -> str:
@@ -154,7 +179,9 @@ def _joined_name(match: re.Match[str]) -> str:
 
 
 _GAP = re.compile(rf"(?<=[{_HAN}，。；、：,]) (?=[{_HAN}])")
-_FIRST_GAP = re.compile(rf"^[# 　]*(?:第{NUMERAL}{{1,6}}[编章节条](?:之{NUMERAL}+)?|{NUMERAL}{{1,3}}、|[（(]{NUMERAL}{{1,3}}[）)]) ", re.M)
+_FIRST_GAP = re.compile(
+    rf"^[# 　]*(?:第{NUMERAL}{{1,6}}[编章节条](?:之{NUMERAL}+)?|{NUMERAL}{{1,3}}、|[（(]{NUMERAL}{{1,3}}[）)]) ", re.M
+)
 _SENTENCE = re.compile(r"[，。；、,;]")
 
 
@@ -179,7 +206,9 @@ def _joined_groups(match: re.Match[str]) -> str:
     return joined if any(anchor in joined and anchor not in line for anchor in _ANCHORS) else line
 
 
-_NUMBER_GAP = re.compile(r" (?:(?<=\d )(?=[年月日号个家项条元万亿倍岁天时人名件次届％%])|(?<=[〔〕第年月至到自于在约过] )(?=\d))")
+_NUMBER_GAP = re.compile(
+    r" (?:(?<=\d )(?=[年月日号个家项条元万亿倍岁天时人名件次届％%])|(?<=[〔〕第年月至到自于在约过] )(?=\d))"
+)
 
 
 def number_spacing(text: str) -> str:
@@ -201,7 +230,12 @@ def punctuation(text: str) -> str:
     for plain, chinese in _PLAIN_MARKS:
         if plain not in text:
             continue
-        pattern = re.compile(rf"(?<=[{_HAN}）)》”０-９]){re.escape(plain)}(?=\s*(?:[{_HAN}《（(“①-⑳]|$))" if plain != "." else rf"(?<=[{_HAN}）)》”]){re.escape(plain)}(?=\s*(?:[{_HAN}《（(“]|$))", re.M)
+        pattern = re.compile(
+            rf"(?<=[{_HAN}）)》”０-９]){re.escape(plain)}(?=\s*(?:[{_HAN}《（(“①-⑳]|$))"
+            if plain != "."
+            else rf"(?<=[{_HAN}）)》”]){re.escape(plain)}(?=\s*(?:[{_HAN}《（(“]|$))",
+            re.M,
+        )
         count = len(pattern.findall(text))
         if count > 10 and count > 4 * text.count(chinese):
             text = pattern.sub(chinese, text)
@@ -242,7 +276,9 @@ def chrome_pattern(place: str) -> re.Pattern[str]:
 
 
 _LONGEST_CHROME = 200
-_STRUCTURE = re.compile(rf"[#\s]*(?:第{NUMERAL}{{1,6}}[编章节条]|[一二三四五六七八九十]{{1,3}}、|[（(]{NUMERAL}{{1,3}}[）)]|\d{{1,2}}[.．、])")
+_STRUCTURE = re.compile(
+    rf"[#\s]*(?:第{NUMERAL}{{1,6}}[编章节条]|[一二三四五六七八九十]{{1,3}}、|[（(]{NUMERAL}{{1,3}}[）)]|\d{{1,2}}[.．、])"
+)
 
 
 def page_frame(text: str) -> str:
@@ -284,7 +320,11 @@ def _window_titles(lines: Sequence[str]) -> set[int]:
 
 def _page_numbers(lines: Sequence[str]) -> set[int]:
     """Bare numbers alone in their lines that count the pages: one more each time, text between them."""
-    found = [(i, int(core)) for i, line in enumerate(lines) if (core := line.strip()) and len(core) <= 3 and core.isascii() and core.isdigit()]
+    found = [
+        (i, int(core))
+        for i, line in enumerate(lines)
+        if (core := line.strip()) and len(core) <= 3 and core.isascii() and core.isdigit()
+    ]
     runs: list[list[tuple[int, int]]] = []
     for i, value in found:
         if runs and value == runs[-1][-1][1] + 1 and i > runs[-1][-1][0] + 4:
@@ -311,7 +351,12 @@ def _running_titles(lines: Sequence[str], edges: set[int]) -> set[int]:
                 core = lines[j].strip()
                 if core and j not in edges:
                     seen += 1
-                    if j not in checked and 4 <= len(core) <= 60 and core[-1] not in "。；，、：" and not _STRUCTURE.match(core):
+                    if (
+                        j not in checked
+                        and 4 <= len(core) <= 60
+                        and core[-1] not in "。；，、："
+                        and not _STRUCTURE.match(core)
+                    ):
                         near.setdefault(re.sub(r"[\d\s]+", "", core), []).append(j)
                     checked.add(j)
                 j += step
@@ -372,7 +417,12 @@ def soft_breaks(text: str) -> str:
             out.append(line)
             continue
         before = len(out) - 1 - blank
-        if before >= 0 and blank <= 4 and len(out[before]) < _LONGEST_JOIN and continues(out[before].rstrip(), core, width >= full * 0.8):
+        if (
+            before >= 0
+            and blank <= 4
+            and len(out[before]) < _LONGEST_JOIN
+            and continues(out[before].rstrip(), core, width >= full * 0.8)
+        ):
             marks = PAGE * sum(piece.count(PAGE) for piece in (*out[before + 1 :], line))
             del out[before + 1 :]
             out[before] = glue(out[before].rstrip(), core, marks)
@@ -397,13 +447,22 @@ def wrapcell_width(lines: Sequence[str], widths: Sequence[int]) -> int:
 
 def continues(before: str, core: str, is_full: bool) -> bool:
     """True when `core` goes on with the sentence of the line `before`."""
-    if not before or before[0] == "#" or before[-1] in TERMINAL or before[-1] == "|" or _LEADERS.search(before) or _ANNEX_LIST.match(before) is not None:
+    if (
+        not before
+        or before[0] == "#"
+        or before[-1] in TERMINAL
+        or before[-1] == "|"
+        or _LEADERS.search(before)
+        or _ANNEX_LIST.match(before) is not None
+    ):
         return False
     open_title = before.rfind("《") > before.rfind("》") and "》" in core
     if not is_full and not open_title:
         return False
     # 规范统⏎一、数据安全…: a heading 一、 never follows a full line of prose that has not ended
-    return not MARK.match(core) or ("，" in before and before[-1] not in "）)" and len(core) > 24 and _COMMA_MARK.match(core) is not None)
+    return not MARK.match(core) or (
+        "，" in before and before[-1] not in "）)" and len(core) > 24 and _COMMA_MARK.match(core) is not None
+    )
 
 
 def glue(before: str, core: str, marks: str = "") -> str:

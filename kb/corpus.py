@@ -61,7 +61,9 @@ def scan(corpus: Path) -> list[SourceFile]:
                 continue
             for path in sorted(folder.rglob("*")):
                 if _is_document(path, corpus):
-                    found.append((path, path.relative_to(corpus).as_posix(), level, path.parent.relative_to(folder).as_posix()))
+                    found.append(
+                        (path, path.relative_to(corpus).as_posix(), level, path.parent.relative_to(folder).as_posix())
+                    )
     return [SourceFile(p, name, level, i) for (p, name, level, _), i in zip(found, _stem_ids(found), strict=True)]
 
 
@@ -110,12 +112,18 @@ def load(corpus: Path, *, read: ReadDocument | None = None, progress: Progress |
             findings.append(Finding("error", file.name, error.message, error.hint))
         except OSError as error:
             failed.append(file.name)
-            findings.append(Finding("error", file.name, f"cannot be read ({error.strerror or error})", "Check its rights."))
+            findings.append(
+                Finding("error", file.name, f"cannot be read ({error.strerror or error})", "Check its rights.")
+            )
         if progress:
             progress("read", number, len(files))
     chosen, digests, more = _choose(documents, catalog)
     return LoadedCorpus(
-        tuple(chosen), tuple(findings + more), tuple(failed), tuple(digests), len(documents) - len(chosen) - len(digests)
+        tuple(chosen),
+        tuple(findings + more),
+        tuple(failed),
+        tuple(digests),
+        len(documents) - len(chosen) - len(digests),
     )
 
 
@@ -143,7 +151,9 @@ def entry_for(file: SourceFile, meta: DocumentMeta, catalog: Catalog) -> Catalog
     if entry is None or (entry.file and Path(entry.file).stem == file.path.stem):
         return entry
     known = {d[:10] for d in (entry.effective_on, entry.promulgated_on, entry.signed_on, entry.adopted_on) if d}
-    stated = {d for d in (meta.effective_on, meta.promulgated_on, meta.signed_on, meta.adopted_on, meta.revised_on) if d}
+    stated = {
+        d for d in (meta.effective_on, meta.promulgated_on, meta.signed_on, meta.adopted_on, meta.revised_on) if d
+    }
     return None if known and stated and entry.level == meta.level and not known & stated else entry
 
 
@@ -171,8 +181,13 @@ def to_document(
     told = described or describe(source, file)
     entry = entry_for(file, told.meta, catalog)
     document = parse(
-        told.text, merge_meta(told.meta, entry), doc_id=entry.id if entry else file.stem_id, version=source.sha256[:8],
-        pages=told.pages, source_path=file.name, sha256=source.sha256,
+        told.text,
+        merge_meta(told.meta, entry),
+        doc_id=entry.id if entry else file.stem_id,
+        version=source.sha256[:8],
+        pages=told.pages,
+        source_path=file.name,
+        sha256=source.sha256,
     )
     quality, doubts = assess(document, source)
     findings = (*source.findings, *document.findings, *told.findings, *doubts)
@@ -216,5 +231,3 @@ def _set_aside(document: Document, twin: Document) -> Finding:
     else:
         what, fix = f"has the id of {twin.source_path}; not indexed", "Give one of the two another file name."
     return Finding("warning", document.source_path, what, fix)
-
-

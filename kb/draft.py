@@ -33,7 +33,8 @@ _SHORT = re.compile(r"[（(]以下(?:统称|简称)[为：:]?[“\"]?([\u4e00-\u
 # 本办法所称X，是指…; a list of terms after 所称 takes the last one
 _DEFINES = re.compile(r"(?:所称的?|^(?:[（(][一二三四五六七八九十]+[)）])?)([\u4e00-\u9fff]{2,12})，?是指")
 _REASONS = {
-    "no_such_article": "所引条款在该文件中不存在，可能已经调整条号", "no_paragraph_before": "本条没有所指的前款或前项",
+    "no_such_article": "所引条款在该文件中不存在，可能已经调整条号",
+    "no_paragraph_before": "本条没有所指的前款或前项",
     "out_of_context": "找不到所指的条款",
 }
 
@@ -93,7 +94,12 @@ def draft_document(source: SourceText, name: str) -> Document:
 
 
 def check_draft(
-    library: Library, document: Document, national_ids: Sequence[str], current: ScopeChoice | None = None, *, progress: Progress | None = None
+    library: Library,
+    document: Document,
+    national_ids: Sequence[str],
+    current: ScopeChoice | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> DraftCheck:
     """Structure, references, terms and national duties of a draft.
 
@@ -106,7 +112,11 @@ def check_draft(
     found = (*numbering(document), *references(library, document), *terms(library, document))
     counts = Counter(r.draft.label for r in rows)
     return DraftCheck(
-        document, tuple(library.info(i).meta.title for i in national_ids), rows, found, {label: counts.get(label, 0) for label in LABELS}
+        document,
+        tuple(library.info(i).meta.title for i in national_ids),
+        rows,
+        found,
+        {label: counts.get(label, 0) for label in LABELS},
     )
 
 
@@ -134,15 +144,40 @@ def suggested_nationals(library: Library, document: Document, limit: int = 3) ->
 
     wanted = _subject(document.meta.title)
     known = {d.doc_id: d for d in national_documents(library)}
-    cited = Counter(c.doc_id for p in document.provisions for c in _citations(library, document, p) if c.doc_id in known)
-    scored = sorted(known.values(), key=lambda d: (-fuzz.token_sort_ratio(" ".join(wanted), " ".join(_subject(d.meta.title))) - 4 * cited[d.doc_id], d.doc_id))
+    cited = Counter(
+        c.doc_id for p in document.provisions for c in _citations(library, document, p) if c.doc_id in known
+    )
+    scored = sorted(
+        known.values(),
+        key=lambda d: (
+            -fuzz.token_sort_ratio(" ".join(wanted), " ".join(_subject(d.meta.title))) - 4 * cited[d.doc_id],
+            d.doc_id,
+        ),
+    )
     return scored[:limit]
 
 
 def _subject(title: str) -> list[str]:
     from kb.segment import words
 
-    common = {"管理", "办法", "条例", "规定", "暂行", "实施", "试行", "征求意见", "意见", "广东省", "广东", "深圳市", "深圳", "国家", "规范", "关于"}
+    common = {
+        "管理",
+        "办法",
+        "条例",
+        "规定",
+        "暂行",
+        "实施",
+        "试行",
+        "征求意见",
+        "意见",
+        "广东省",
+        "广东",
+        "深圳市",
+        "深圳",
+        "国家",
+        "规范",
+        "关于",
+    }
     return [w for w in words(title) if len(w) > 1 and w not in common]
 
 
@@ -159,14 +194,20 @@ def numbering(document: Document) -> list[DraftFinding]:
         if seen[p.label] == 2:
             out.append(DraftFinding("编号", "error", p.label, p.text[:60], "条号重复", "请检查条文顺序"))
         elif previous and p.number[0] > previous[0] + 1:
-            out.append(DraftFinding("编号", "error", p.label, p.text[:60], f"条号不连续：上一条为第{previous[0]}条", "请检查是否漏条"))
+            out.append(
+                DraftFinding(
+                    "编号", "error", p.label, p.text[:60], f"条号不连续：上一条为第{previous[0]}条", "请检查是否漏条"
+                )
+            )
         previous = p.number
         items = [u.item for u in p.units if u.item is not None and u.subitem is None]
         if items and items != list(range(1, len(items) + 1)) and sorted(set(items)) != list(range(1, max(items) + 1)):
             out.append(DraftFinding("编号", "warning", p.label, p.text[:60], "项的序号不连续", "请检查各项序号"))
     chapters = [h.number for h in document.headings if h.level == "chapter"]
     if chapters and chapters != list(range(1, len(chapters) + 1)):
-        out.append(DraftFinding("编号", "warning", "章", "", f"章的序号为 {'、'.join(map(str, chapters))}", "请检查章的序号"))
+        out.append(
+            DraftFinding("编号", "warning", "章", "", f"章的序号为 {'、'.join(map(str, chapters))}", "请检查章的序号")
+        )
     return out
 
 
@@ -197,12 +238,23 @@ def references(library: Library, document: Document) -> list[DraftFinding]:
                 out.append(DraftFinding("引用", "error", p.label, c.text, what, "请核对条号"))
             elif not c.resolved and c.reason == "not_in_library" and c.title not in named:
                 named.add(c.title)
-                out.append(DraftFinding("引用", "info", p.label, c.text, "所引文件不在文库，无法核对", "可先收录该文件"))
+                out.append(
+                    DraftFinding("引用", "info", p.label, c.text, "所引文件不在文库，无法核对", "可先收录该文件")
+                )
             elif c.resolved and c.doc_id in metas and (c.doc_id, "status") not in named:
                 status = status_on(metas[c.doc_id], today())
                 if status in (*_ENDED, "draft"):
                     named.add((c.doc_id, "status"))
-                    out.append(DraftFinding("引用", "warning", p.label, c.text, f"所引文件的时效为“{STATUS_NAMES[status]}”", "请核实是否仍可引用"))
+                    out.append(
+                        DraftFinding(
+                            "引用",
+                            "warning",
+                            p.label,
+                            c.text,
+                            f"所引文件的时效为“{STATUS_NAMES[status]}”",
+                            "请核实是否仍可引用",
+                        )
+                    )
     return out
 
 
@@ -223,16 +275,32 @@ def terms(library: Library, document: Document) -> list[DraftFinding]:
             first = document.text.find(short)
             at = p.start + match.start()
             if 0 <= first < at - 40 and document.text[first - 1 : first] not in "《":
-                out.append(DraftFinding("用语", "warning", p.label, match[0], f"“{short}”在写明简称之前已经使用", "请把简称移到首次出现处"))
+                out.append(
+                    DraftFinding(
+                        "用语",
+                        "warning",
+                        p.label,
+                        match[0],
+                        f"“{short}”在写明简称之前已经使用",
+                        "请把简称移到首次出现处",
+                    )
+                )
     for term, label in defined.items():
         if document.text.count(term) < 2:
             out.append(DraftFinding("用语", "info", label, term, "定义后未再使用", "请核实是否需要这一定义"))
     for term, (title, address) in sorted(_national_terms(library).items()):
         used = [p.label for p in document.provisions if term in p.text]
         if len(used) >= 3 and not any(term in d or d in term for d in defined):
-            out.append(DraftFinding(
-                "用语", "info", used[0], term, f"“{term}”在 {len(used)} 条中使用而未作定义；国家文件有定义：《{title}》{address}", "可写明含义从其规定，或与之保持一致",
-            ))
+            out.append(
+                DraftFinding(
+                    "用语",
+                    "info",
+                    used[0],
+                    term,
+                    f"“{term}”在 {len(used)} 条中使用而未作定义；国家文件有定义：《{title}》{address}",
+                    "可写明含义从其规定，或与之保持一致",
+                )
+            )
     return out
 
 
@@ -264,7 +332,15 @@ def comments(check: DraftCheck) -> list[tuple[str, ...]]:
         detail = "；".join(a.missing or a.differs)
         lead = {"未覆盖": "草案未写", "部分覆盖": "要素不全", "疑似不一致": "与国家文件疑似不一致，建议核实"}[a.label]
         change = f"。与现行规定相比：{r.change}" if r.change else ""
-        rows.append((where, best.quote if decisive else "", "衔接", f"《{r.title}》{r.requirement.address}：{r.requirement.text}　{lead}{'：' + detail if detail else ''}{change}", a.suggestion))
+        rows.append(
+            (
+                where,
+                best.quote if decisive else "",
+                "衔接",
+                f"《{r.title}》{r.requirement.address}：{r.requirement.text}　{lead}{'：' + detail if detail else ''}{change}",
+                a.suggestion,
+            )
+        )
     rows += [(f.where, f.quote, f.kind, f.what, f.suggestion) for f in check.findings]
     return [(str(n), *row) for n, row in enumerate(rows, 1)]
 
@@ -272,12 +348,26 @@ def comments(check: DraftCheck) -> list[tuple[str, ...]]:
 def as_json(check: DraftCheck) -> bytes:
     """The check without the text of the draft."""
     data = {
-        "title": check.document.meta.title, "provisions": len(check.document.provisions), "nationals": list(check.nationals), "counts": check.counts,
+        "title": check.document.meta.title,
+        "provisions": len(check.document.provisions),
+        "nationals": list(check.nationals),
+        "counts": check.counts,
         "rows": [
-            {"title": r.title, "address": r.requirement.address, "text": r.requirement.text, "label": r.draft.label, "confidence": r.draft.confidence,
-             "current": r.current.label if r.current else None, "change": r.change, "evidence": [to_json(e) for e in r.draft.evidence],
-             "missing": list(r.draft.missing), "differs": list(r.draft.differs)} for r in check.rows
+            {
+                "title": r.title,
+                "address": r.requirement.address,
+                "text": r.requirement.text,
+                "label": r.draft.label,
+                "confidence": r.draft.confidence,
+                "current": r.current.label if r.current else None,
+                "change": r.change,
+                "evidence": [to_json(e) for e in r.draft.evidence],
+                "missing": list(r.draft.missing),
+                "differs": list(r.draft.differs),
+            }
+            for r in check.rows
         ],
-        "findings": [to_json(f) for f in check.findings], "comments": [dict(zip(COLUMNS, row, strict=True)) for row in comments(check)],
+        "findings": [to_json(f) for f in check.findings],
+        "comments": [dict(zip(COLUMNS, row, strict=True)) for row in comments(check)],
     }
     return json.dumps(data, ensure_ascii=False, indent=1).encode("utf-8", "replace")

@@ -16,7 +16,9 @@ from kb.scope import canonical, content_bigrams
 
 FRAME = 0.75
 CLOSE_FRAME = 0.85
-_LIMIT = re.compile(r"但(?:是)?[^。；]{0,4}不得|不得超过|除外|除[^，。；]{1,30}外|(?:且|并)(?:应当|要求|须|经)|仅限|只(?:能|限)|可以不")
+_LIMIT = re.compile(
+    r"但(?:是)?[^。；]{0,4}不得|不得超过|除外|除[^，。；]{1,30}外|(?:且|并)(?:应当|要求|须|经)|仅限|只(?:能|限)|可以不"
+)
 _APPROVAL = re.compile(r"(?:未?经)[^，。；]{1,20}(?:批准|同意|许可|审批)")
 _CHAR = re.compile(r"[\u3400-\u9fff0-9a-zA-Z]")
 

@@ -25,14 +25,19 @@ _AMOUNTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("money", rf"{_LEAD}({_NUM}{_BIG})\s*(元)\s*(以上|以下|以内)?"),
         ("times", rf"{_LEAD}({_NUM})\s*(倍)\s*(以上|以下)?"),
         ("ratio", rf"{_LEAD}(百分之{_NUM}|{_NUM}\s*[%％])()(以上|以下|以内)?"),
-        ("duration", rf"{_LEAD}({_NUM})\s*(?:个)?\s*(工作日|自然日|小时|日|天|周|月|年)(?!度|\d|[0-9]|底)(?:之)?(以上|以下|以内|内|前|后)?"),
+        (
+            "duration",
+            rf"{_LEAD}({_NUM})\s*(?:个)?\s*(工作日|自然日|小时|日|天|周|月|年)(?!度|\d|[0-9]|底)(?:之)?(以上|以下|以内|内|前|后)?",
+        ),
         ("age", rf"{_LEAD}({_NUM})\s*(周岁)\s*(以上|以下)?"),
         ("count", rf"{_LEAD}({_NUM}{_BIG})\s*(人次|人|户|名|条|件|家)\s*(以上|以下|以内)?"),
     )
 )
 _FREQUENCY = re.compile(r"每(?:年度|年|季度|半年|月|周|日|两年|三年|[一二两三四五]年)|按(?:年度|季度|月)|年度")
 _DATE = re.compile(r"(?:(20\d\d)年)?([0-9]{1,2})月([0-9]{1,2})日(?:以?前)?|(20\d\d)年(?:底|末)?(?:以?前)?")
-_CALENDAR = re.compile(r"(?:19|20)\d\d\s*年|[二一][〇零○九一二三四五六七八]{3}年|\d{1,2}月\d{1,2}日|第[零〇一二三四五六七八九十百千0-9]+[条款项届次章节]")
+_CALENDAR = re.compile(
+    r"(?:19|20)\d\d\s*年|[二一][〇零○九一二三四五六七八]{3}年|\d{1,2}月\d{1,2}日|第[零〇一二三四五六七八九十百千0-9]+[条款项届次章节]"
+)
 _EVENT = re.compile(r"自[^，。；]{2,24}(?:之日|日)?起")
 
 
@@ -113,7 +118,11 @@ def modality_of(text: str, *, policy: bool = False) -> tuple[str, int, tuple[str
     exempt = re.search(r"可以?不|免予|无需|不需|不再", text)
     hard = [m for m in modals if m.level == 5]
     if hard:
-        first = next((m for m in hard if m.type == "prohibition"), hard[0]) if all(m.type == "prohibition" for m in hard) else next(m for m in hard if m.type == "obligation")
+        first = (
+            next((m for m in hard if m.type == "prohibition"), hard[0])
+            if all(m.type == "prohibition" for m in hard)
+            else next(m for m in hard if m.type == "obligation")
+        )
         level = 3 if first.type == "obligation" and _GOVERNED.match(text[first.end :]) else 5
         return first.type, level, tuple(m.word for m in modals)
     if modals:
@@ -143,7 +152,11 @@ def kind_of(text: str, lead_in: str = "") -> str:
         return "definition"
     penalty = r"罚款|给予处分|依法给予|追究[^，。]{0,6}责任|责令(?:限期)?(?:改正|整改)|没收违法所得|承担[^，。；]{0,12}责任|警告|吊销|构成犯罪"
     trigger = r"违反本|未(?:按|履行|依)|不履行|拒不|情节严重|构成|造成[^，。]{0,6}(?:损失|损害)|有下列(?:情形|行为)|玩忽职守|侵害|的，(?:由|依法|按照|可以)"
-    if re.search(penalty, whole) and (re.search(trigger, whole)) and not re.search(r"应当承担(?:主体|安全)责任|承担主体责任", text):
+    if (
+        re.search(penalty, whole)
+        and (re.search(trigger, whole))
+        and not re.search(r"应当承担(?:主体|安全)责任|承担主体责任", text)
+    ):
         return "liability"
     if re.search(r"^(?:到20\d\d年|力争)", text):
         return "goal"
@@ -210,6 +223,8 @@ _ITEM_MARK = re.compile(r"^[\s　]*(?:[（(][零〇一二三四五六七八九�
 _CONDITION_HEAD = re.compile(
     r"^(?:为了?|基于|根据|依据|按照|依照|在(?!线)|对(?!外)|对于|针对|因|自|经|未经|非经|除|涉及|利用|采用|通过|遵循|结合|围绕|依托|发现|发生|属于|符合|处理|拟|确需|如|以|向|将|同时|此外|其中|并|或者|其他|有)"
 )
+
+
 def clauses(text: str) -> list[str]:
     """Parts between ，；。： with item marks taken off, in order."""
     return [c for c in re.split(r"[，,；;。：:！？\n]", _ITEM_MARK.sub("", text)) if c.strip()]
@@ -226,9 +241,15 @@ def phrases(text: str, least: int = 7) -> list[str]:
     return out
 
 
-_MODAL_HEAD = re.compile(r"应当|应(?![用急答收激届])|必须|不得|可以|可(?=根据|依|按|参|通|共|由|向|自|在|采|申|结|对|将|以|与)|方可|有权|须(?!知)|负责(?!人)|主管(?!部门|机构|人员|机关|单位)|(?<![重主必需首次摘纪扼概不])要(?![求素件点闻])")
-_AGENT = re.compile(r"(?:^|，|；)?由([^，。；由]{2,50}?)(?:另行|统一|组织|会同[^，。；]{2,20}|依法|共同|按照[^，。；]{2,20}|指定[^，。；]{2,16}|商[^，。；]{2,20})*(?:制定|规定|负责|公布|组织|办理|确定|解释|批准|发布|承担)")
-_DOER = re.compile(r"^(?:开展|提供|从事|利用|处理|收集|使用|公开|设立|申请|销售|生产|制作|传播|举办|采购|应用|运用|建设|组织开展|新建|任何组织、个人)(?!的|者)[^，。；]{2,40}?(?:，(?:应当|应|必须|不得|须)|应当|不得|(?<![相响供适反对])应(?![用急]))")
+_MODAL_HEAD = re.compile(
+    r"应当|应(?![用急答收激届])|必须|不得|可以|可(?=根据|依|按|参|通|共|由|向|自|在|采|申|结|对|将|以|与)|方可|有权|须(?!知)|负责(?!人)|主管(?!部门|机构|人员|机关|单位)|(?<![重主必需首次摘纪扼概不])要(?![求素件点闻])"
+)
+_AGENT = re.compile(
+    r"(?:^|，|；)?由([^，。；由]{2,50}?)(?:另行|统一|组织|会同[^，。；]{2,20}|依法|共同|按照[^，。；]{2,20}|指定[^，。；]{2,16}|商[^，。；]{2,20})*(?:制定|规定|负责|公布|组织|办理|确定|解释|批准|发布|承担)"
+)
+_DOER = re.compile(
+    r"^(?:开展|提供|从事|利用|处理|收集|使用|公开|设立|申请|销售|生产|制作|传播|举办|采购|应用|运用|建设|组织开展|新建|任何组织、个人)(?!的|者)[^，。；]{2,40}?(?:，(?:应当|应|必须|不得|须)|应当|不得|(?<![相响供适反对])应(?![用急]))"
+)
 
 
 def own_actor(text: str) -> str:
@@ -306,7 +327,9 @@ _VERB_HEAD = re.compile(
 def _is_actor(text: str) -> bool:
     if not (2 <= len(text) <= 90 and _actor_end().search(text)):
         return False
-    return not re.search(r"应当?|不得|可以|必须|是指|^是", text) and (bool(re.search(r"的[^，]{0,16}$", text)) or not _VERB_HEAD.match(text))
+    return not re.search(r"应当?|不得|可以|必须|是指|^是", text) and (
+        bool(re.search(r"的[^，]{0,16}$", text)) or not _VERB_HEAD.match(text)
+    )
 
 
 _PRIVATE_HEAD = re.compile(r"(?:行政机关|国家机关|者|企业|公司|组织|个人|平台|用户|协会|自然人|法人)$")
@@ -337,7 +360,8 @@ def trigger_of(actor: str, text: str) -> str:
 def topics_of(text: str, context: str = "") -> tuple[str, ...]:
     """Up to three topics of domain.md 5 by cue terms; the heading counts half."""
     scores = {
-        topic: sum(len(cue) * text.count(cue) for cue in cues) + 0.5 * sum(len(cue) * context.count(cue) for cue in cues)
+        topic: sum(len(cue) * text.count(cue) for cue in cues)
+        + 0.5 * sum(len(cue) * context.count(cue) for cue in cues)
         for topic, cues in load_data("topics.yaml")["topics"].items()
     }
     ranked = sorted((s, t) for t, s in scores.items() if s > 0)[::-1]

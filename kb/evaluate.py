@@ -64,8 +64,7 @@ def read_lines(path: Path) -> Iterable[str]:
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as handle:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as handle:
         yield from (line for line in handle if line.strip())
 
 
@@ -77,8 +76,10 @@ def matches(qrel: Qrel, hit: Hit) -> bool:
     """Whether a hit is the judged provision, or lies below the judged outline address."""
     if qrel.title != _bare(hit.title):
         return False
-    return qrel.article is None or hit.article == qrel.article or (
-        "、" in qrel.article and hit.article.startswith(qrel.article)
+    return (
+        qrel.article is None
+        or hit.article == qrel.article
+        or ("、" in qrel.article and hit.article.startswith(qrel.article))
     )
 
 

@@ -61,14 +61,22 @@ def read_labels(lines: Iterable[str], name: str = "") -> list[Label]:
             row = json.loads(line)
             graded = [(squeeze(e["title"]), squeeze(e["article"]), int(e["grade"])) for e in row.get("evidence") or ()]
             label = Label(
-                label_id=str(row.get("id") or number), title=row["title"], article=row.get("article") or "",
-                paragraph=row.get("paragraph"), scope=tuple(row["scope"]), labels=tuple(row.get("labels") or ()),
+                label_id=str(row.get("id") or number),
+                title=row["title"],
+                article=row.get("article") or "",
+                paragraph=row.get("paragraph"),
+                scope=tuple(row["scope"]),
+                labels=tuple(row.get("labels") or ()),
                 decisive=frozenset((t, a) for t, a, g in graded if g == 2),
                 related=frozenset((t, a) for t, a, g in graded if g == 1),
-                quote=row.get("quote") or "", fingerprint=row.get("fingerprint") or "", length=int(row.get("length") or 0),
+                quote=row.get("quote") or "",
+                fingerprint=row.get("fingerprint") or "",
+                length=int(row.get("length") or 0),
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{name or 'labels'}, line {number}: {error!r}", hint="fields: id, title, article, quote, scope") from error
+            raise UsageError(
+                f"{name or 'labels'}, line {number}: {error!r}", hint="fields: id, title, article, quote, scope"
+            ) from error
         if not label.quote and not (label.fingerprint and label.length):
             raise UsageError(f"{name or 'labels'}, line {number}: neither quote nor fingerprint with length")
         out.append(label)
@@ -83,11 +91,14 @@ def resolve(label: Label, documents: Mapping[str, Document]) -> Requirement:
     """
     document = find_document(label.title, documents)
     found = (
-        locate(document, label.quote, label.article, label.paragraph) if label.quote
+        locate(document, label.quote, label.article, label.paragraph)
+        if label.quote
         else _locate_fingerprint(document, label)
     )
     if not found:
-        raise NotFoundError(f"{label.label_id}: the quoted text is not in {label.title} {label.article}", hint="check the quote")
+        raise NotFoundError(
+            f"{label.label_id}: the quoted text is not in {label.title} {label.article}", hint="check the quote"
+        )
     return requirement_at(document, *found)
 
 
@@ -138,9 +149,17 @@ def score(labels: Sequence[Label], assessments: Sequence[Assessment]) -> dict[st
     return {
         "n": n,
         "accuracy": round(sum(g == p for g, p in zip(gold, predicted, strict=True)) / n, 4) if n else 0.0,
-        "macro_f1": round(sum(v["f1"] for k, v in per_label.items() if v["gold"]) / max(1, sum(v["gold"] > 0 for v in per_label.values())), 4),
+        "macro_f1": round(
+            sum(v["f1"] for k, v in per_label.items() if v["gold"])
+            / max(1, sum(v["gold"] > 0 for v in per_label.values())),
+            4,
+        ),
         "per_label": per_label,
-        "confusion": {g: dict(Counter(p for x, p in zip(gold, predicted, strict=True) if x == g)) for g in LABEL_ORDER if g in gold},
+        "confusion": {
+            g: dict(Counter(p for x, p in zip(gold, predicted, strict=True) if x == g))
+            for g in LABEL_ORDER
+            if g in gold
+        },
         "evidence@1": round(sum(evidence_hit(got, lab, 1) for lab, got in with_evidence) / m, 4) if m else None,
         "evidence@5": round(sum(evidence_hit(got, lab, 5) for lab, got in with_evidence) / m, 4) if m else None,
         "undetermined": round(sum(a.label == "待人工核定" for a in assessments) / n, 4) if n else 0.0,
@@ -152,7 +171,13 @@ def _prf(name: str, gold: Sequence[str], predicted: Sequence[str]) -> dict[str, 
     n_gold, n_predicted = gold.count(name), predicted.count(name)
     precision, recall = hit / n_predicted if n_predicted else 0.0, hit / n_gold if n_gold else 0.0
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    return {"precision": round(precision, 3), "recall": round(recall, 3), "f1": round(f1, 3), "gold": n_gold, "predicted": n_predicted}
+    return {
+        "precision": round(precision, 3),
+        "recall": round(recall, 3),
+        "f1": round(f1, 3),
+        "gold": n_gold,
+        "predicted": n_predicted,
+    }
 
 
 def reliability(labels: Sequence[Label], assessments: Sequence[Assessment], bins: int = 8) -> list[dict[str, float]]:
@@ -162,12 +187,17 @@ def reliability(labels: Sequence[Label], assessments: Sequence[Assessment], bins
         low, high = i / bins, (i + 1) / bins
         inside = [
             (a.confidence, a.proposed_label in lab.labels)
-            for lab, a in zip(labels, assessments, strict=True) if low <= a.confidence < high or (i == bins - 1 and a.confidence == 1)
+            for lab, a in zip(labels, assessments, strict=True)
+            if low <= a.confidence < high or (i == bins - 1 and a.confidence == 1)
         ]
         if inside:
-            rows.append({
-                "from": low, "to": high, "n": len(inside),
-                "confidence": round(sum(c for c, _ in inside) / len(inside), 3),
-                "accuracy": round(sum(r for _, r in inside) / len(inside), 3),
-            })
+            rows.append(
+                {
+                    "from": low,
+                    "to": high,
+                    "n": len(inside),
+                    "confidence": round(sum(c for c, _ in inside) / len(inside), 3),
+                    "accuracy": round(sum(r for _, r in inside) / len(inside), 3),
+                }
+            )
     return rows

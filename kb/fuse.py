@@ -8,7 +8,9 @@ from typing import TypeVar
 T = TypeVar("T", int, str)
 
 
-def fuse_rrf(rankings: Sequence[Sequence[T]], k: int = 60, weights: Sequence[float] | None = None) -> list[tuple[T, float]]:
+def fuse_rrf(
+    rankings: Sequence[Sequence[T]], k: int = 60, weights: Sequence[float] | None = None
+) -> list[tuple[T, float]]:
     """Merge rankings by reciprocal rank fusion: score(d) = sum of w / (k + rank), rank from 1.
 
     Args:

@@ -34,10 +34,21 @@ from kb.scope import Encode, LocalRule, Scope, canonical, content_words, coverag
 THRESHOLD = 0.4
 EVIDENCE = 5
 NOT_APPLICABLE, CLASH, COVERED, PARTIAL, DIRECT, MISSING, UNDETERMINED = (
-    "不适用", "疑似不一致", "已覆盖", "部分覆盖", "直接适用无需配套", "未覆盖", "待人工核定",
+    "不适用",
+    "疑似不一致",
+    "已覆盖",
+    "部分覆盖",
+    "直接适用无需配套",
+    "未覆盖",
+    "待人工核定",
 )
 RULES = {
-    NOT_APPLICABLE: "4.5-1", CLASH: "4.5-2", COVERED: "4.5-3", PARTIAL: "4.5-4", DIRECT: "4.5-5", MISSING: "4.5-6",
+    NOT_APPLICABLE: "4.5-1",
+    CLASH: "4.5-2",
+    COVERED: "4.5-3",
+    PARTIAL: "4.5-4",
+    DIRECT: "4.5-5",
+    MISSING: "4.5-6",
 }
 
 
@@ -108,7 +119,10 @@ def force_of(document: Document) -> str:
         return POLICY
     if re.search(r"(?:(?<!办)法|条例)$", title):
         return LAW
-    number = document.meta.doc_no or (re.search(r"[\u4e00-\u9fff]{2,10}[〔\[（]20\d\d[〕\]）]\s*\d+\s*号", document.text[:600]) or [""])[0]
+    number = (
+        document.meta.doc_no
+        or (re.search(r"[\u4e00-\u9fff]{2,10}[〔\[（]20\d\d[〕\]）]\s*\d+\s*号", document.text[:600]) or [""])[0]
+    )
     if number and "令" not in number:
         return NORM
     return NORM if title.endswith(("规范", "通知", "意见", "方案", "指引", "指南", "要点")) else LAW
@@ -131,14 +145,19 @@ def silent_label(duty: Requirement, document: Document) -> str:
     """直接适用无需配套 or 未覆盖 when no local text answers (steps 5 and 6): who is addressed, in what kind of text."""
     if force_of(document) != LAW:
         return MISSING
-    addressed = duty.tier in ("local", "authority", "province", "province_up") and duty.kind not in ("definition", "liability")
+    addressed = duty.tier in ("local", "authority", "province", "province_up") and duty.kind not in (
+        "definition",
+        "liability",
+    )
     return MISSING if addressed or duty.trigger == "optional_rules" else DIRECT
 
 
 # -- candidates and features --------------------------------------------------------------------------------------------
 
 
-def build_case(duty: Duty, national: National, scope: Scope, model: JudgeModel | None = None, rank: Callable | None = None) -> Case:
+def build_case(
+    duty: Duty, national: National, scope: Scope, model: JudgeModel | None = None, rank: Callable | None = None
+) -> Case:
     """Rank the local articles for a duty and describe the best of them; `rank` replaces the model's scorer in training."""
     found = candidates(duty, scope)
     for candidate in found:
@@ -169,7 +188,9 @@ def reverse_features(duty: Duty, national: National, scope: Scope, candidate: Ca
     out = {
         "art_cov": coverage(content_words(article.text), place.words, place.text),
         "art_back": coverage(place.words, content_words(article.text)),
-        "back_words": 0.0, "back_dense": 0.0, "art_dense": 0.0,
+        "back_words": 0.0,
+        "back_dense": 0.0,
+        "art_dense": 0.0,
     }
     if others.any():
         out["back_words"] = coverage(rule.words, duty.words) - float(national.echo(rule.words)[others].max())
@@ -185,9 +206,18 @@ def reverse_features(duty: Duty, national: National, scope: Scope, candidate: Ca
 def context_features(duty: Duty, national: National, scope: Scope, candidate: Candidate) -> dict[str, float]:
     """Is the local rule about a subset: words of its conditions, of the sentence before it and of its title that the national text lacks."""
     rule, place = scope.rules[candidate.rule], scope.articles[candidate.article]
-    known = duty.words | national.title_words | content_words(duty.requirement.full_text) | content_words(provision_of(national, duty).text)
+    known = (
+        duty.words
+        | national.title_words
+        | content_words(duty.requirement.full_text)
+        | content_words(provision_of(national, duty).text)
+    )
     conditions = content_words("，".join(rule.requirement.conditions))
-    earlier = [i for i in place.rules if i < candidate.rule and scope.rules[i].requirement.paragraph == rule.requirement.paragraph]
+    earlier = [
+        i
+        for i in place.rules
+        if i < candidate.rule and scope.rules[i].requirement.paragraph == rule.requirement.paragraph
+    ]
     before = scope.rules[earlier[-1]].words if earlier else frozenset()
     actor = content_words(rule.requirement.actor)
     title = content_words(place.document.meta.title)
@@ -217,7 +247,9 @@ _KINDS = ("definition", "liability", "principle")
 _MODALITIES = ("obligation", "prohibition", "permission", "encouragement", "responsibility", "none")
 
 
-def case_features(duty: Duty, national: National, scope: Scope, ranked: Sequence[Candidate], shares: Sequence[float]) -> dict[str, float]:
+def case_features(
+    duty: Duty, national: National, scope: Scope, ranked: Sequence[Candidate], shares: Sequence[float]
+) -> dict[str, float]:
     """What the scorer sees of a duty: its best article, what the next ones add, who is addressed, what differs."""
     own = duty.requirement
     force = force_of(national.document)
@@ -225,8 +257,15 @@ def case_features(duty: Duty, national: National, scope: Scope, ranked: Sequence
     f |= {f"kind_{k}": float(own.kind == k) for k in _KINDS}
     f |= {f"modality_{m}": float(own.modality == m) for m in _MODALITIES}
     f |= {"force_law": float(force == LAW), "force_norm": float(force == NORM), "force_policy": float(force == POLICY)}
-    f |= {"length": min(len(duty.text), 200) / 100, "clauses": min(len(duty.clause_words), 8) / 4, "is_item": float(own.item is not None)}
-    f |= {"has_number": float(bool(own.amounts)), "silent_missing": float(silent_label(own, national.document) == MISSING)}
+    f |= {
+        "length": min(len(duty.text), 200) / 100,
+        "clauses": min(len(duty.clause_words), 8) / 4,
+        "is_item": float(own.item is not None),
+    }
+    f |= {
+        "has_number": float(bool(own.amounts)),
+        "silent_missing": float(silent_label(own, national.document) == MISSING),
+    }
     if not ranked:
         return f
     best = ranked[0]
@@ -236,7 +275,22 @@ def case_features(duty: Duty, national: National, scope: Scope, ranked: Sequence
     f |= difference_features(duty, rule, place.text)
     union = frozenset().union(*(scope.articles[c.article].words for c in ranked[:3]))
     f["cov_top3"] = coverage(duty.words, union)
-    for key in ("cov_art", "dense_best", "lcs", "gram4", "clause_min", "phrase_mean", "phrase_min", "core_place", "term_match", "act_place", "act_rule", "act_main", "whole_place", "heavy_place"):
+    for key in (
+        "cov_art",
+        "dense_best",
+        "lcs",
+        "gram4",
+        "clause_min",
+        "phrase_mean",
+        "phrase_min",
+        "core_place",
+        "term_match",
+        "act_place",
+        "act_rule",
+        "act_main",
+        "whole_place",
+        "heavy_place",
+    ):
         f[f"max_{key}"] = max(c.features.get(key, 0.0) for c in ranked)
     local_title, national_title = content_words(place.document.meta.title), national.title_words
     f |= context_features(duty, national, scope, best)
@@ -303,7 +357,9 @@ def edits_of(case: Case, scope: Scope) -> tuple[Edit, ...]:
     rules = [rule for c in case.ranked[:3] for rule in scope.articles[c.article].rules]
     shares = {rule: frame_share(core, scope.rules[rule].requirement.text) for rule in rules}
     best = max(rules, key=lambda rule: (shares[rule], frame_share(text, scope.rules[rule].requirement.text), -rule))
-    return frame_edits(text, scope.rules[best].requirement.text, scope.articles[scope.rules[best].article].provision.text)
+    return frame_edits(
+        text, scope.rules[best].requirement.text, scope.articles[scope.rules[best].article].provision.text
+    )
 
 
 def with_edits(shares: Mapping[str, float], edits: Sequence[Edit]) -> dict[str, float]:
@@ -336,8 +392,13 @@ def choose(shares: Mapping[str, float], bias: Mapping[str, float]) -> str:
 
 
 def judge(
-    requirement: Requirement, national: National, scope: Scope, *, encode: Encode | None = None,
-    model: JudgeModel | None = None, threshold: float = THRESHOLD,
+    requirement: Requirement,
+    national: National,
+    scope: Scope,
+    *,
+    encode: Encode | None = None,
+    model: JudgeModel | None = None,
+    threshold: float = THRESHOLD,
 ) -> Assessment:
     """Judge one duty against one scope; deterministic. `encode` gives the vectors where the scope has vectors."""
     rows = encode([requirement.full_text, *duty_phrases(requirement)]) if encode else None
@@ -345,7 +406,9 @@ def judge(
     return judge_duty(duty, national, scope, model or default_model(), threshold)
 
 
-def judge_duty(duty: Duty, national: National, scope: Scope, model: JudgeModel, threshold: float = THRESHOLD) -> Assessment:
+def judge_duty(
+    duty: Duty, national: National, scope: Scope, model: JudgeModel, threshold: float = THRESHOLD
+) -> Assessment:
     """Judge a prepared duty."""
     case = build_case(duty, national, scope, model)
     shares = probabilities(case, national, scope, model)
@@ -354,7 +417,9 @@ def judge_duty(duty: Duty, national: National, scope: Scope, model: JudgeModel, 
     return _assessment(case, national, scope, label, confidence, threshold)
 
 
-def judge_all(national: National, scope: Scope, *, model: JudgeModel | None = None, threshold: float = THRESHOLD) -> list[Assessment]:
+def judge_all(
+    national: National, scope: Scope, *, model: JudgeModel | None = None, threshold: float = THRESHOLD
+) -> list[Assessment]:
     """Every duty of a national document against a scope, in reading order."""
     model = model or default_model()
     out = []
@@ -365,22 +430,36 @@ def judge_all(national: National, scope: Scope, *, model: JudgeModel | None = No
     return out
 
 
-def _assessment(case: Case, national: National, scope: Scope, label: str, confidence: float, threshold: float) -> Assessment:
+def _assessment(
+    case: Case, national: National, scope: Scope, label: str, confidence: float, threshold: float
+) -> Assessment:
     own = case.duty.requirement
     missing = missing_elements(case, scope) if label in (PARTIAL, CLASH) else ()
     differs = differing_elements(case, scope) if label == CLASH else ()
     shown, extra = _quality_rule(label, national, scope, confidence, threshold)
     tag = coverage_tag(case, scope) if label == COVERED else ""
     return Assessment(
-        requirement_id=own.requirement_id, scope=scope.titles, label=shown, proposed_label=label, tag=tag,
-        rule=RULES[label], confidence=round(confidence, 3), severity=severity_of(own, label),
-        evidence=evidence_of(case, scope, label), missing=missing, differs=differs,
-        questions=(*questions_of(case, national, scope, label), *extra), suggestion=suggestion_of(own, label),
-        reason=reason_of(case, national, scope, label), elements=elements_of(case, scope),
+        requirement_id=own.requirement_id,
+        scope=scope.titles,
+        label=shown,
+        proposed_label=label,
+        tag=tag,
+        rule=RULES[label],
+        confidence=round(confidence, 3),
+        severity=severity_of(own, label),
+        evidence=evidence_of(case, scope, label),
+        missing=missing,
+        differs=differs,
+        questions=(*questions_of(case, national, scope, label), *extra),
+        suggestion=suggestion_of(own, label),
+        reason=reason_of(case, national, scope, label),
+        elements=elements_of(case, scope),
     )
 
 
-def _quality_rule(label: str, national: National, scope: Scope, confidence: float, threshold: float) -> tuple[str, tuple[str, ...]]:
+def _quality_rule(
+    label: str, national: National, scope: Scope, confidence: float, threshold: float
+) -> tuple[str, tuple[str, ...]]:
     """(label to print, extra questions): incomplete texts never give 未覆盖, digests ask for the full text."""
     notes: list[str] = []
     kinds = {national.document.meta.text_kind, *(d.meta.text_kind for d in scope.documents)}
@@ -409,9 +488,16 @@ def evidence_of(case: Case, scope: Scope, label: str) -> tuple[Evidence, ...]:
         own = rule.requirement
         out.append(
             Evidence(
-                doc_id=place.document.doc_id, title=place.document.meta.title, provision_id=place.provision.provision_id,
-                article=place.provision.label, address=own.address, quote=own.text, grade=grade,
-                score=round(case.shares[index], 4), start=own.start, end=own.end,
+                doc_id=place.document.doc_id,
+                title=place.document.meta.title,
+                provision_id=place.provision.provision_id,
+                article=place.provision.label,
+                address=own.address,
+                quote=own.text,
+                grade=grade,
+                score=round(case.shares[index], 4),
+                start=own.start,
+                end=own.end,
             )
         )
     return tuple(out)
@@ -432,7 +518,8 @@ def missing_elements(case: Case, scope: Scope, limit: int = 4) -> tuple[str, ...
     text = "".join(scope.articles[c.article].text for c in decisive)
     parts = [
         (coverage(words, held, text), clause)
-        for clause, words in zip(case.duty.clause_texts, case.duty.clause_words, strict=True) if words
+        for clause, words in zip(case.duty.clause_texts, case.duty.clause_words, strict=True)
+        if words
     ]
     gaps = [clause for share, clause in parts if share < 0.6]
     if not gaps and parts:
@@ -454,7 +541,9 @@ def differing_elements(case: Case, scope: Scope) -> tuple[str, ...]:
     out = [e.words for e in edits_of(case, scope) if e.clash]
     signs = difference_features(case.duty, best[0], best[1].text)
     if signs["d_weaker"] or signs["d_ban_for_may"] or signs["d_stronger"]:
-        out.append(f"E3 强度：国家“{'、'.join(own.modality_words[:2]) or own.modality}”，本地“{'、'.join(rule.modality_words[:2]) or rule.modality}”")
+        out.append(
+            f"E3 强度：国家“{'、'.join(own.modality_words[:2]) or own.modality}”，本地“{'、'.join(rule.modality_words[:2]) or rule.modality}”"
+        )
     for a in own.amounts:
         other = [b for b in rule.amounts if b.kind == a.kind]
         if other and all((b.value, b.unit) != (a.value, a.unit) for b in other):
@@ -499,7 +588,12 @@ def severity_of(duty: Requirement, label: str) -> str:
 
 
 _SUGGESTIONS = {
-    NOT_APPLICABLE: "暂不调整", CLASH: "修改或解释", COVERED: "暂不调整", PARTIAL: "印发配套", DIRECT: "衔接执行", MISSING: "制定",
+    NOT_APPLICABLE: "暂不调整",
+    CLASH: "修改或解释",
+    COVERED: "暂不调整",
+    PARTIAL: "印发配套",
+    DIRECT: "衔接执行",
+    MISSING: "制定",
 }
 
 
@@ -541,7 +635,9 @@ def reason_of(case: Case, national: National, scope: Scope, label: str) -> str:
         return outside_scope(own, scope)
     if label == MISSING:
         who = f"主体为{own.actor}" if own.actor else f"属{force_of(national.document)}"
-        return f"{who}，需要本地落实；最接近的{place}只是相关。" if best else f"{who}，需要本地落实；范围内没有相关条款。"
+        return (
+            f"{who}，需要本地落实；最接近的{place}只是相关。" if best else f"{who}，需要本地落实；范围内没有相关条款。"
+        )
     if label == DIRECT:
         return f"{force_of(national.document)}有明确义务人{('（' + own.actor + '）') if own.actor else ''}，本地沉默；{place}只是相关。"
     if label == COVERED:
@@ -596,7 +692,9 @@ class Chain:
     filled_by: str
 
 
-def chain(requirement: Requirement, national: National, scopes: Mapping[str, Scope], *, encode: Encode | None = None) -> Chain:
+def chain(
+    requirement: Requirement, national: National, scopes: Mapping[str, Scope], *, encode: Encode | None = None
+) -> Chain:
     """Judge one duty at each level of `scopes` (in order, higher level first); a level that answers fills the gaps below it."""
     links = tuple(Link(level, judge(requirement, national, scope, encode=encode)) for level, scope in scopes.items())
     weakest = max(links, key=lambda x: LINK_ORDER[x.assessment.proposed_label]).level if links else ""
@@ -609,6 +707,8 @@ def chain(requirement: Requirement, national: National, scopes: Mapping[str, Sco
     return Chain(requirement, links, weakest, filled)
 
 
-def peer_wording(requirement: Requirement, national: National, peers: Scope, *, encode: Encode | None = None, limit: int = 3) -> tuple[Evidence, ...]:
+def peer_wording(
+    requirement: Requirement, national: National, peers: Scope, *, encode: Encode | None = None, limit: int = 3
+) -> tuple[Evidence, ...]:
     """How other places word the same duty: decisive rules first, offered to drafters and never counted as coverage."""
     return judge(requirement, national, peers, encode=encode).evidence[:limit]

@@ -145,7 +145,9 @@ def locked(index: Path, purpose: str) -> Iterator[None]:
 
 def _name_owner(index: Path, purpose: str) -> None:
     owner = {
-        "pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "purpose": purpose,
         "since": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
     (index / ".lock-owner.json").write_text(json.dumps(owner), encoding="utf-8")
@@ -182,7 +184,9 @@ def _storage_error(index: Path, what: str) -> IndexError_:
     hint = "Free some space or correct the rights of the folder, then run the same command again."
     if "malformed" in what or "not a database" in what:
         hint = f"Remove {index / 'cache.db'} (it is made again), then run the same command again."
-    return IndexError_(f"{index}: the new generation could not be written ({what}); the old one is still in force", hint=hint)
+    return IndexError_(
+        f"{index}: the new generation could not be written ({what}); the old one is still in force", hint=hint
+    )
 
 
 def write_durably(path: Path, data: bytes) -> None:

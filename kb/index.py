@@ -48,8 +48,19 @@ from kb.store import FaissStore, TantivyStore
 from kb.titles import TitleEntry, TitleIndex
 
 __all__ = [
-    "BuildSummary", "Cache", "DocumentCounts", "DocumentInfo", "Library", "build", "current_generation", "generations",
-    "passage_text", "read_manifest", "rollback", "segmenter_hash", "title_entry",
+    "BuildSummary",
+    "Cache",
+    "DocumentCounts",
+    "DocumentInfo",
+    "Library",
+    "build",
+    "current_generation",
+    "generations",
+    "passage_text",
+    "read_manifest",
+    "rollback",
+    "segmenter_hash",
+    "title_entry",
 ]
 FORMAT = 2
 # a note was made of this generation: it stays until the next note, so that no change is missed
@@ -137,7 +148,8 @@ def build(
     if not settings.corpus.is_dir():
         raise IndexError_(f"{settings.corpus} is not a folder", hint="Name the corpus with --corpus DIR or KB_CORPUS.")
     with (
-        locked(settings.index, purpose), storage_errors(settings.index),
+        locked(settings.index, purpose),
+        storage_errors(settings.index),
         contextlib.closing(Cache(settings.index / "cache.db")) as cache,
     ):
         summary = _build(settings, cache, progress, force)
@@ -158,7 +170,14 @@ def _build(settings: Settings, cache: Cache, progress: Progress | None, force: b
     if before and not force and before.get("identity") == identity:
         size = before["counts"]
         return BuildSummary(
-            before["generation"], counts, size["provisions"], size["chunks"], size["requirements"], 0, 0.0, corpus.findings
+            before["generation"],
+            counts,
+            size["provisions"],
+            size["chunks"],
+            size["requirements"],
+            0,
+            0.0,
+            corpus.findings,
         )
     summary = _write_generation(settings, corpus, encoder, cache, identity, counts, progress)
     cache.forget_unused()
@@ -256,7 +275,15 @@ class _LibraryWriter:
         db.executemany("INSERT INTO non_requirements VALUES (?, ?, ?, ?)", [(doc, *other) for other in rows.others])
         db.execute(
             "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (doc, document.doc_id, document.sha256, dump(document.meta), document.quality, len(rows.provisions), rows.shell),
+            (
+                doc,
+                document.doc_id,
+                document.sha256,
+                dump(document.meta),
+                document.quality,
+                len(rows.provisions),
+                rows.shell,
+            ),
         )
         n["documents"] += 1
         n["provisions"] += len(rows.provisions)
@@ -267,8 +294,11 @@ class _LibraryWriter:
 def _identity(corpus: LoadedCorpus, encoder: Encoder | None) -> str:
     """One hash over everything a generation depends on."""
     parts = {
-        "format": FORMAT, "rules": rules_version(), "chunk_chars": MAX_CHARS,
-        "encoder": encoder.fingerprint if encoder else None, "words": segmenter_hash(),
+        "format": FORMAT,
+        "rules": rules_version(),
+        "chunk_chars": MAX_CHARS,
+        "encoder": encoder.fingerprint if encoder else None,
+        "words": segmenter_hash(),
         "documents": [(d.doc_id, d.sha256, d.source_path, dump(d.meta)) for d in corpus.documents],
         "digests": [(d.doc_id, d.sha256) for d in corpus.digests],
     }
@@ -288,7 +318,8 @@ def _compare(before: dict | None, corpus: LoadedCorpus) -> DocumentCounts:
     gone = {sha for i, sha in old.items() if i not in new}
     came = {sha for i, sha in new.items() if i not in old}
     changed = {
-        d.doc_id for d in corpus.documents
+        d.doc_id
+        for d in corpus.documents
         if d.doc_id in old and (old[d.doc_id] != d.sha256 or facts.get(d.doc_id) != hash_of(dump(d.meta)))
     }
     return DocumentCounts(
@@ -304,11 +335,18 @@ def _compare(before: dict | None, corpus: LoadedCorpus) -> DocumentCounts:
 
 def _write_manifest(folder, generation, created, settings, corpus, encoder, identity, rows) -> None:
     manifest = {
-        "format": FORMAT, "generation": generation, "created_at": created.isoformat(timespec="seconds"),
-        "identity": identity, "corpus": str(settings.corpus), "rules": rules_version(), "words": segmenter_hash(),
+        "format": FORMAT,
+        "generation": generation,
+        "created_at": created.isoformat(timespec="seconds"),
+        "identity": identity,
+        "corpus": str(settings.corpus),
+        "rules": rules_version(),
+        "words": segmenter_hash(),
         "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint, "dim": encoder.dim} if encoder else None,
-        "counts": rows, "documents": {d.doc_id: d.sha256 for d in corpus.documents},
-        "facts": {d.doc_id: hash_of(dump(d.meta)) for d in corpus.documents}, "failed": list(corpus.failed),
+        "counts": rows,
+        "documents": {d.doc_id: d.sha256 for d in corpus.documents},
+        "facts": {d.doc_id: hash_of(dump(d.meta)) for d in corpus.documents},
+        "failed": list(corpus.failed),
         "findings": [to_json(f) for f in corpus.findings],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -318,8 +356,15 @@ def title_entry(info: DocumentInfo, labels: frozenset[str]) -> TitleEntry:
     """What the title index must know of one document."""
     meta = info.meta
     return TitleEntry(
-        info.doc_id, meta.title, meta.aliases, meta.doc_no, meta.level, draft=meta.status == "draft",
-        in_force=meta.status in ("in_force", "amended", "unverified"), effective_on=meta.effective_on or "", labels=labels,
+        info.doc_id,
+        meta.title,
+        meta.aliases,
+        meta.doc_no,
+        meta.level,
+        draft=meta.status == "draft",
+        in_force=meta.status in ("in_force", "amended", "unverified"),
+        effective_on=meta.effective_on or "",
+        labels=labels,
     )
 
 
@@ -343,7 +388,9 @@ class Library:
                 f"{settings.index} has format {self.manifest.get('format')}; this version reads format {FORMAT}",
                 hint="Rebuild with: kb build",
             )
-        self._db = sqlite3.connect(f"file:{self.folder / 'library.db'}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        self._db = sqlite3.connect(
+            f"file:{self.folder / 'library.db'}?mode=ro&immutable=1", uri=True, check_same_thread=False
+        )
 
     @cached_property
     def documents(self) -> tuple[DocumentInfo, ...]:
@@ -421,7 +468,9 @@ class Library:
     def idf(self, words: Iterable[str]) -> dict[str, float]:
         """Weight of each word by its rarity in this library (BM25 form); unknown words weigh most."""
         total = self.manifest["counts"]["provisions"]
-        return {w: math.log(1 + (total - n + 0.5) / (n + 0.5)) for w in set(words) for n in (self.lexical.frequency(w),)}
+        return {
+            w: math.log(1 + (total - n + 0.5) / (n + 0.5)) for w in set(words) for n in (self.lexical.frequency(w),)
+        }
 
     def info(self, doc_id: str) -> DocumentInfo:
         """Facts of one document.
@@ -463,7 +512,9 @@ class Library:
         for start in range(0, len(seqs), 500):
             part = [int(s) for s in seqs[start : start + 500]]
             marks = ",".join("?" * len(part))
-            for seq, doc, record in self._db.execute(f"SELECT seq, doc, record FROM provisions WHERE seq IN ({marks})", part):
+            for seq, doc, record in self._db.execute(
+                f"SELECT seq, doc, record FROM provisions WHERE seq IN ({marks})", part
+            ):
                 out[seq] = (doc, from_json(Provision, json.loads(record)))
         return out
 

@@ -28,13 +28,22 @@ _INTERPRETER = re.compile(r"(?:由|发文机关：)(\S{2,30}?)(?:负责解释|�
 _LEVELS = (
     ("shenzhen", re.compile(r"^深圳|深圳市|深圳经济特区")),
     ("guangdong", re.compile(r"^(?:中共)?(?:广东|广州|粤港澳|数字广东)|^.{0,6}广东省")),
-    ("peers", re.compile(r"^(?!中华|中国|国家|全国)(?:中共)?[^省市区县部委局，。]{1,7}?(?:省|自治区|市(?![场政民监])|自治州|特别行政区)")),
-    ("national", re.compile(
-        r"^(?:中华人民共和国|中共中央|国务院|全国|国家|最高人民|中国人民银行|财政部|(?:中央)?网信办|工业和信息化部|[^省市区县，。]{2,8}部(?:等|办公厅|关于|、|$))"
-    )),
+    (
+        "peers",
+        re.compile(
+            r"^(?!中华|中国|国家|全国)(?:中共)?[^省市区县部委局，。]{1,7}?(?:省|自治区|市(?![场政民监])|自治州|特别行政区)"
+        ),
+    ),
+    (
+        "national",
+        re.compile(
+            r"^(?:中华人民共和国|中共中央|国务院|全国|国家|最高人民|中国人民银行|财政部|(?:中央)?网信办|工业和信息化部|[^省市区县，。]{2,8}部(?:等|办公厅|关于|、|$))"
+        ),
+    ),
 )
 _NUMBERS = (
-    ("shenzhen", re.compile(r"深(?:府|政|发改|工信|圳)")), ("guangdong", re.compile(r"粤|穗")),
+    ("shenzhen", re.compile(r"深(?:府|政|发改|工信|圳)")),
+    ("guangdong", re.compile(r"粤|穗")),
     ("national", re.compile(r"国|中办|发改|财|工信|网信|银|主席令")),
 )
 
@@ -67,7 +76,12 @@ class Item:
 
 
 def preview(
-    paths: list[Path], corpus: Path, *, level: str | None = None, limits: Limits | None = None, progress: Progress | None = None,
+    paths: list[Path],
+    corpus: Path,
+    *,
+    level: str | None = None,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
     ocr: bool = True,
 ) -> Iterator[Item]:
     """What each file would become, one item a document; a file that fails is an item with state refused.
@@ -87,7 +101,11 @@ def preview(
             raise UsageError(f"{path}: no such file or folder", hint="Check the path.")
     limits = limits or Limits()
     catalog, _ = corpus_catalog(corpus)
-    known = {hashlib.sha256(file.path.read_bytes()).hexdigest(): file.name for file in scan(corpus)} if corpus.is_dir() else {}
+    known = (
+        {hashlib.sha256(file.path.read_bytes()).hexdigest(): file.name for file in scan(corpus)}
+        if corpus.is_dir()
+        else {}
+    )
     taken: dict[str, str] = {}
     for path in paths:
         for name, suffix, read in _sources(path, limits):
@@ -111,9 +129,14 @@ def add(items: list[Item], corpus: Path, *, incomplete: bool = False) -> list[st
             temporary.write_bytes(item.data)
             os.link(temporary, target)  # fails where something is there already, unlike a rename
         except FileExistsError as error:
-            raise UsageError(f"{item.target}: a file of this name is there already", hint="Nothing was overwritten; preview again.") from error
+            raise UsageError(
+                f"{item.target}: a file of this name is there already", hint="Nothing was overwritten; preview again."
+            ) from error
         except OSError as error:
-            raise UsageError(f"{item.target}: cannot be written ({error.strerror or error})", hint="Check the rights and the free space.") from error
+            raise UsageError(
+                f"{item.target}: cannot be written ({error.strerror or error})",
+                hint="Check the rights and the free space.",
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
         added.append(item.target)
@@ -142,10 +165,15 @@ def _file(path: Path, name: str, limits: Limits) -> Iterator[tuple[str, str, obj
         try:
             size = path.stat().st_size
             if size > limits.max_bytes:
-                raise ReadError(f"{name}: {size / 2**20:,.0f} MiB, limit {limits.max_bytes / 2**20:,.0f} MiB", hint="Split it, or raise KB_MAX_FILE_MB.")
+                raise ReadError(
+                    f"{name}: {size / 2**20:,.0f} MiB, limit {limits.max_bytes / 2**20:,.0f} MiB",
+                    hint="Split it, or raise KB_MAX_FILE_MB.",
+                )
             return path.read_bytes()
         except OSError as error:
-            raise ReadError(f"{name}: cannot be opened ({error.strerror or error})", hint="Check its rights.") from error
+            raise ReadError(
+                f"{name}: cannot be opened ({error.strerror or error})", hint="Check its rights."
+            ) from error
 
     try:
         with path.open("rb") as stream:
@@ -154,7 +182,11 @@ def _file(path: Path, name: str, limits: Limits) -> Iterator[tuple[str, str, obj
             yield from _members(data, name, limits)
             return
     except (ReadError, OSError) as error:
-        fault = error if isinstance(error, ReadError) else ReadError(f"{name}: cannot be opened ({error})", hint="Check its rights.")
+        fault = (
+            error
+            if isinstance(error, ReadError)
+            else ReadError(f"{name}: cannot be opened ({error})", hint="Check its rights.")
+        )
         yield name, path.suffix, _raises(fault)
         return
     yield name, path.suffix, read
@@ -179,8 +211,17 @@ def _raises(error: ReadError):
 
 
 def _item(
-    name: str, suffix: str, read, corpus: Path, catalog: Catalog, known: dict[str, str], taken: dict[str, str], level: str | None,
-    limits: Limits, progress: Progress | None, ocr: bool,
+    name: str,
+    suffix: str,
+    read,
+    corpus: Path,
+    catalog: Catalog,
+    known: dict[str, str],
+    taken: dict[str, str],
+    level: str | None,
+    limits: Limits,
+    progress: Progress | None,
+    ocr: bool,
 ) -> Item:
     """Read, parse and compare one file."""
     try:
@@ -197,7 +238,9 @@ def _item(
         note = Finding("info", name, f"its content is already there as {twin}", "Nothing to do.")
         return replace(item, state="same", findings=(*item.findings, note), data=b"")
     if not found:
-        note = Finding("warning", name, "cannot tell whether this is national, guangdong, shenzhen or a peer", "Pass --level.")
+        note = Finding(
+            "warning", name, "cannot tell whether this is national, guangdong, shenzhen or a peer", "Pass --level."
+        )
         return replace(item, state="undecided", findings=(*item.findings, note), data=b"")
     target = _target(document, source.media, suffix, found, corpus, taken, source.sha256)
     return replace(item, target=target)
@@ -205,14 +248,29 @@ def _item(
 
 def _described(name: str, document: Document, media: str, level: str, data: bytes) -> Item:
     meta = document.meta
-    dates = {key: value for key in ("signed_on", "promulgated_on", "effective_on", "expires_on") if (value := getattr(meta, key))}
+    dates = {
+        key: value
+        for key in ("signed_on", "promulgated_on", "effective_on", "expires_on")
+        if (value := getattr(meta, key))
+    }
     points = [p for p in document.provisions if p.kind in ("article", "point", "term")] or list(document.provisions)
     return Item(
-        path=name, state="incomplete" if document.quality == "incomplete" else "new", title=meta.title, doc_no=meta.doc_no or "",
-        kind=meta.kind, level=level, status=meta.status, dates=dates, media=media, quality=document.quality,
-        characters=len("".join(document.text.split())), provisions=len(document.provisions),
+        path=name,
+        state="incomplete" if document.quality == "incomplete" else "new",
+        title=meta.title,
+        doc_no=meta.doc_no or "",
+        kind=meta.kind,
+        level=level,
+        status=meta.status,
+        dates=dates,
+        media=media,
+        quality=document.quality,
+        characters=len("".join(document.text.split())),
+        provisions=len(document.provisions),
         first=tuple(" ".join(p.text.split())[:60] for p in points[:_FIRST]),
-        findings=tuple(replace(f, where=f.where or name) for f in document.findings), sha256=document.sha256, data=data,
+        findings=tuple(replace(f, where=f.where or name) for f in document.findings),
+        sha256=document.sha256,
+        data=data,
     )
 
 
@@ -230,7 +288,9 @@ def level_of(document: Document) -> str:
     return "national" if meta.kind in ("法律", "行政法规", "部门规章") else ""
 
 
-def _target(document: Document, media: str, suffix: str, level: str, corpus: Path, taken: dict[str, str], sha256: str) -> str:
+def _target(
+    document: Document, media: str, suffix: str, level: str, corpus: Path, taken: dict[str, str], sha256: str
+) -> str:
     """fulltext/<level>/<title>.<suffix>; another text under that name gets the beginning of its hash."""
     stem = safe_name(re.sub(r"[\s/\\]+", "", document.meta.title))[:80].rstrip(". ") or sha256[:8]
     ending = suffix.lower() if suffix.lower() in KINDS.get(media, ()) else KINDS[media][0]

@@ -112,12 +112,17 @@ def load_model(text: str) -> JudgeModel:
         if data["format"] != FORMAT:
             raise ValueError(f"format {data['format']}, this version reads {FORMAT}")
         return JudgeModel(
-            rank=_classifier(data["rank"]), answered=_classifier(data["answered"]), label=_classifier(data["label"]),
-            calibration=tuple((float(a), float(b)) for a, b in data["calibration"]), bias=data.get("bias", {}),
+            rank=_classifier(data["rank"]),
+            answered=_classifier(data["answered"]),
+            label=_classifier(data["label"]),
+            calibration=tuple((float(a), float(b)) for a, b in data["calibration"]),
+            bias=data.get("bias", {}),
             version=str(data["version"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise KbError(f"the judge model cannot be read: {error}", hint="train it again: python scripts/train_judge.py") from error
+        raise KbError(
+            f"the judge model cannot be read: {error}", hint="train it again: python scripts/train_judge.py"
+        ) from error
 
 
 def _classifier(data: Mapping[str, object]) -> Classifier:
@@ -129,7 +134,13 @@ def _member(data: Mapping[str, object]) -> Linear | Trees:
         return Linear(*(np.array(data[k], dtype=float) for k in ("mean", "scale", "coef", "intercept")))
     trees = tuple(
         tuple(
-            (np.array(t[0], int), np.array(t[1], float), np.array(t[2], int), np.array(t[3], int), np.array(t[4], float))
+            (
+                np.array(t[0], int),
+                np.array(t[1], float),
+                np.array(t[2], int),
+                np.array(t[3], int),
+                np.array(t[4], float),
+            )
             for t in stage
         )
         for stage in data["trees"]

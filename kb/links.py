@@ -23,8 +23,13 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _DAY = re.compile(r"(?<!\d)(20\d\d)\s*[-./年]\s*(\d{1,2})\s*[-./月]\s*(\d{1,2})(?!\d)")
 _SHOWN_DAY = re.compile(rf"[\[【(（]?{_DAY.pattern}日?[\]】)）]?")
 _URL_DAY = re.compile(r"(?:/t|/)(20\d\d)[-/]?([01]\d)[-/]?([0-3]\d)(?:[_/]|\d{6,})")
-_ERROR_TITLE = re.compile(r"40[34]|50[0234]|not found|forbidden|无法访问|页面不存在|找不到|出错|错误|访问受限|访问被拒|已被拦截|系统维护|正在维护", re.I)
-_LOGIN = re.compile(r"统一身份认证|用户登录|请登录|请先登录|扫码登录|验证码|人机验证|安全验证|浏览器安全检查|captcha", re.I)
+_ERROR_TITLE = re.compile(
+    r"40[34]|50[0234]|not found|forbidden|无法访问|页面不存在|找不到|出错|错误|访问受限|访问被拒|已被拦截|系统维护|正在维护",
+    re.I,
+)
+_LOGIN = re.compile(
+    r"统一身份认证|用户登录|请登录|请先登录|扫码登录|验证码|人机验证|安全验证|浏览器安全检查|captcha", re.I
+)
 _MORE = re.compile(r"^(?:更多|查看更多|下一页|上一页|首页|尾页|末页|返回|打印|关闭|详情|点击查看).{0,4}$")
 
 
@@ -68,7 +73,9 @@ def address_key(url: str) -> str:
     host = (parts.hostname or "").removeprefix("www.")
     port = f":{parts.port}" if parts.port and parts.port not in (80, 443) else ""
     path = re.sub(r"/(?:index\.s?html?)?$", "", parts.path)
-    query = "&".join(sorted(p for p in parts.query.split("&") if p and not re.match(r"(?:utm_\w+|spm|from|share\w*)=", p)))
+    query = "&".join(
+        sorted(p for p in parts.query.split("&") if p and not re.match(r"(?:utm_\w+|spm|from|share\w*)=", p))
+    )
     return f"{host}{port}{path}" + (f"?{query}" if query else "")
 
 

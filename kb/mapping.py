@@ -83,7 +83,11 @@ def find_infos(library: Library, names: Iterable[str], levels: tuple[str, ...] |
     out = []
     for name in names:
         key = squeeze(name)
-        found = [d for d in library.documents if key in (squeeze(d.meta.title), d.doc_id) or key in map(squeeze, d.meta.aliases)]
+        found = [
+            d
+            for d in library.documents
+            if key in (squeeze(d.meta.title), d.doc_id) or key in map(squeeze, d.meta.aliases)
+        ]
         found = found or [d for d in library.documents if key in squeeze(d.meta.title) and d.meta.status != "draft"]
         if levels:
             found = [d for d in found if d.meta.level in levels] or found
@@ -97,9 +101,11 @@ def gap_table(
     library: Library, national: Sequence[str] = (), scope: Sequence[str] = (), progress: Progress | None = None
 ) -> GapTable:
     """Judge every duty of the national documents named (all of them by default) against a scope (the default one)."""
-    chosen = find_infos(library, national, ("national",)) if national else [
-        d for d in library.documents if d.meta.level == "national" and d.meta.status not in OUT_OF_FORCE
-    ]
+    chosen = (
+        find_infos(library, national, ("national",))
+        if national
+        else [d for d in library.documents if d.meta.level == "national" and d.meta.status not in OUT_OF_FORCE]
+    )
     local = find_infos(library, scope, (*LOCAL_LEVELS, "peers")) if scope else default_scope(library)
     choice = scope_of_documents(library, [d.doc_id for d in local]) if scope else scope_choice(library, DEFAULT_SCOPE)
     rows = [
@@ -126,11 +132,28 @@ def row_json(row: GapRow) -> dict[str, object]:
     """A row as `kb gaps --json` prints it."""
     r, a = row.requirement, row.assessment
     return {
-        "id": r.requirement_id, "title": row.title, "article": r.label, "paragraph": r.paragraph, "item": r.item,
-        "address": r.address, "text": r.text, "modality": r.modality, "actor": r.actor, "label": a.label,
-        "proposed_label": a.proposed_label, "tag": a.tag, "rule": a.rule, "confidence": a.confidence, "severity": a.severity,
-        "evidence": evidence_json(a), "missing": list(a.missing), "differs": list(a.differs), "questions": list(a.questions),
-        "suggestion": a.suggestion, "reason": a.reason, "text_kind": row.text_kind,
+        "id": r.requirement_id,
+        "title": row.title,
+        "article": r.label,
+        "paragraph": r.paragraph,
+        "item": r.item,
+        "address": r.address,
+        "text": r.text,
+        "modality": r.modality,
+        "actor": r.actor,
+        "label": a.label,
+        "proposed_label": a.proposed_label,
+        "tag": a.tag,
+        "rule": a.rule,
+        "confidence": a.confidence,
+        "severity": a.severity,
+        "evidence": evidence_json(a),
+        "missing": list(a.missing),
+        "differs": list(a.differs),
+        "questions": list(a.questions),
+        "suggestion": a.suggestion,
+        "reason": a.reason,
+        "text_kind": row.text_kind,
     }
 
 
@@ -162,7 +185,13 @@ def judge_labels(library: Library, labels: Sequence[Label], progress: Progress |
             scopes[key] = build_scope([find_document(t, documents) for t in label.scope], encode)
         requirement = resolve(label, documents)
         out.append(
-            judge(requirement, nationals[document.doc_id], scopes[key], encode=encode, threshold=library.settings.undetermined_below)
+            judge(
+                requirement,
+                nationals[document.doc_id],
+                scopes[key],
+                encode=encode,
+                threshold=library.settings.undetermined_below,
+            )
         )
         if progress:
             progress("judge", number, len(labels))
@@ -176,11 +205,17 @@ def ablation_run(library: Library, progress: Progress | None = None) -> dict[str
     and the unrelated document are the local texts that share least with them.
     """
     encode = encoder_of(library, progress)
-    national = [d for d in library.documents if d.meta.level == "national" and d.n_provisions and d.meta.status not in OUT_OF_FORCE]
+    national = [
+        d
+        for d in library.documents
+        if d.meta.level == "national" and d.n_provisions and d.meta.status not in OUT_OF_FORCE
+    ]
     local = [d for d in library.documents if d.meta.level != "national" and d.n_provisions]
     pairs = [(n, m) for n in national for m in local if _same_subject(n.meta.title, m.meta.title)]
     if not pairs:
-        raise NotFoundError("no national text has a local counterpart of the same subject", hint="add local implementing rules")
+        raise NotFoundError(
+            "no national text has a local counterpart of the same subject", hint="add local implementing rules"
+        )
     names = list(dict.fromkeys(n.doc_id for n, _ in pairs))
     used = {m.doc_id for _, m in pairs}
     spare = [m for m in local if m.doc_id not in used]
@@ -188,8 +223,11 @@ def ablation_run(library: Library, progress: Progress | None = None) -> dict[str
     unrelated = max((m for m in spare if m.doc_id != host.doc_id), key=lambda d: d.n_provisions, default=host)
     found = [
         ablation(
-            [library.document(name)], [library.document(m.doc_id) for n, m in pairs if n.doc_id == name],
-            library.document(host.doc_id), library.document(unrelated.doc_id), encode,
+            [library.document(name)],
+            [library.document(m.doc_id) for n, m in pairs if n.doc_id == name],
+            library.document(host.doc_id),
+            library.document(unrelated.doc_id),
+            encode,
         )
         for name in names
     ]

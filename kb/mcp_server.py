@@ -31,7 +31,9 @@ def make_server(settings: Settings):
     try:
         from mcp.server import MCPServer
     except ImportError as error:
-        raise UsageError("the package mcp is not installed", hint="Install it with: pip install 'duibiao[mcp]'") from error
+        raise UsageError(
+            "the package mcp is not installed", hint="Install it with: pip install 'duibiao[mcp]'"
+        ) from error
     library = Library(settings)
     server = MCPServer("duibiao", instructions=INSTRUCTIONS)
 
@@ -39,7 +41,9 @@ def make_server(settings: Settings):
     def search_provisions(query: str, level: str = "", status: str = "", as_of: str = "", top: int = 8) -> dict:
         """Find provisions by question, words, 文号 or citation. level: national, guangdong, shenzhen, peers."""
         filters = Filters(
-            level=level if level in LEVELS else None, status=status if status in STATUS_NAMES else None, as_of=as_of or None
+            level=level if level in LEVELS else None,
+            status=status if status in STATUS_NAMES else None,
+            as_of=as_of or None,
         )
         return to_json(search(library, query, filters, max(1, min(top, 30))))
 
@@ -65,10 +69,15 @@ def make_server(settings: Settings):
         """Documents held: title, number, level, status, 施行 date."""
         return [
             {
-                "title": d.meta.title, "doc_no": d.meta.doc_no, "level": d.meta.level, "status": STATUS_NAMES[d.meta.status],
-                "effective_on": d.meta.effective_on, "text_kind": d.meta.text_kind,
+                "title": d.meta.title,
+                "doc_no": d.meta.doc_no,
+                "level": d.meta.level,
+                "status": STATUS_NAMES[d.meta.status],
+                "effective_on": d.meta.effective_on,
+                "text_kind": d.meta.text_kind,
             }
-            for d in library.documents if level in ("", d.meta.level)
+            for d in library.documents
+            if level in ("", d.meta.level)
         ]
 
     return server

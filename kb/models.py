@@ -31,8 +31,16 @@ TAGS = ("同文", "细化", "严于国家", "引致")
 SEVERITIES = ("高", "中", "低")
 
 MODALITIES = (
-    "prohibition", "obligation", "permission", "encouragement", "goal",
-    "definition", "liability", "reference", "responsibility", "none",
+    "prohibition",
+    "obligation",
+    "permission",
+    "encouragement",
+    "goal",
+    "definition",
+    "liability",
+    "reference",
+    "responsibility",
+    "none",
 )
 
 

@@ -21,8 +21,18 @@ MAX_QUERY_CHARS = 500
 _PLACES = (
     ("shenzhen", re.compile(r"深圳|特区|本市|我市|我们市|市里")),
     ("guangdong", re.compile(r"广东|本省|我省|省里|粤")),
-    ("national", re.compile(r"国家(?:层面|规定|要求|标准|法律|政策|对应|文件|有|怎么|是怎么)|上位法|全国性|中央|法律法规|国家(?=$|\s)")),
-    ("peers", re.compile(r"外地|其他城市|别的城市|兄弟省市|各省市|各地|地方规定|上海|北京|浙江|江苏|山东|贵州|重庆|四川|湖南|甘肃|福建|西安|无锡|黑龙江|杭州")),
+    (
+        "national",
+        re.compile(
+            r"国家(?:层面|规定|要求|标准|法律|政策|对应|文件|有|怎么|是怎么)|上位法|全国性|中央|法律法规|国家(?=$|\s)"
+        ),
+    ),
+    (
+        "peers",
+        re.compile(
+            r"外地|其他城市|别的城市|兄弟省市|各省市|各地|地方规定|上海|北京|浙江|江苏|山东|贵州|重庆|四川|湖南|甘肃|福建|西安|无锡|黑龙江|杭州"
+        ),
+    ),
 )
 _SINCE = re.compile(r"((?:19|20)\d{2})\s*年?\s*(?:\d{1,2}月)?\s*(?:以来|以后|之后|起(?!草)|至今)")
 _UNTIL = re.compile(r"((?:19|20)\d{2})\s*年?\s*(?:以前|之前)")
@@ -30,12 +40,17 @@ _INTENTS = (
     ("counterpart", re.compile(r"对应(?:哪|的|条|规定)|对应$|对应(?=\s)|相对应|上位法依据")),
     ("comparison", re.compile(r"对照|区别|比较|对比|异同|有什么不同|差异")),
     ("definition", re.compile(r"是什么|什么是|指什么|什么意思|的定义|的含义|如何定义|何谓|啥意思|怎么界定")),
-    ("amount", re.compile(r"多久|多长|多少|几[天日年月个小]|期限|时限|什么时候|何时|哪一年|多快|以上|以下|[0-9]+万?人?")),
+    (
+        "amount",
+        re.compile(r"多久|多长|多少|几[天日年月个小]|期限|时限|什么时候|何时|哪一年|多快|以上|以下|[0-9]+万?人?"),
+    ),
     ("liability", re.compile(r"罚|处分|法律责任|后果|处罚|追究")),
     ("draft", re.compile(r"征求意见|草案|意见稿|送审稿")),
     ("responsibility", re.compile(r"谁(?:负责|来|管|制定|审批|定)|由谁|哪个部门|归谁|哪些机构")),
 )
-_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(亿|万|千|百)?|([零〇一二两三四五六七八九十百千]{1,8})(亿|万)(?=[人元条以])")
+_NUMBER = re.compile(
+    r"([0-9]+(?:\.[0-9]+)?)\s*(亿|万|千|百)?|([零〇一二两三四五六七八九十百千]{1,8})(亿|万)(?=[人元条以])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,9 @@ def understand(text: str, *, ignore: Collection[str] = ()) -> Query:
 
 def _places(text: str) -> list[Reading]:
     return [
-        Reading(f"place:{level}", "place", match[0], (level,)) for level, pattern in _PLACES if (match := pattern.search(text))
+        Reading(f"place:{level}", "place", match[0], (level,))
+        for level, pattern in _PLACES
+        if (match := pattern.search(text))
     ]
 
 
@@ -97,7 +114,9 @@ def _dates(text: str) -> list[Reading]:
 
 
 def _intents(text: str) -> list[Reading]:
-    return [Reading(f"intent:{name}", "intent", m[0], (name,)) for name, pattern in _INTENTS if (m := pattern.search(text))]
+    return [
+        Reading(f"intent:{name}", "intent", m[0], (name,)) for name, pattern in _INTENTS if (m := pattern.search(text))
+    ]
 
 
 def _wording(text: str) -> list[Reading]:

@@ -20,7 +20,9 @@ KINDS = {
     "stale_reference": "引用的条款已修改或废止",
 }
 _TITLE = re.compile(r"《([^《》]{3,60})》")
-_DELEGATION = re.compile(r"(?:具体)?([\u4e00-\u9fff]{2,16}?(?:办法|细则|目录|规定|标准|规范|清单))由([^，。；]{2,30}?)(?:另行|会同[^，。；]{2,20}|统一)?(?:制定|规定|编制)")
+_DELEGATION = re.compile(
+    r"(?:具体)?([\u4e00-\u9fff]{2,16}?(?:办法|细则|目录|规定|标准|规范|清单))由([^，。；]{2,30}?)(?:另行|会同[^，。；]{2,20}|统一)?(?:制定|规定|编制)"
+)
 _CITED = re.compile(r"《([^《》]{3,60})》第([零〇一二三四五六七八九十百千0-9]+)条")
 OUT_OF_FORCE = ("repealed", "lapsed")
 
@@ -40,7 +42,10 @@ def radar(national: Sequence[Document], local: Sequence[Document]) -> list[Signa
     """All signals, local documents in title order."""
     texts = sorted((d for d in local if d.meta.status != "draft"), key=lambda d: d.meta.title)
     return [
-        *older_than_basis(national, texts), *open_delegations(texts), *without_echo(national, texts), *stale_references(national, texts),
+        *older_than_basis(national, texts),
+        *open_delegations(texts),
+        *without_echo(national, texts),
+        *stale_references(national, texts),
     ]
 
 
@@ -71,7 +76,15 @@ def older_than_basis(national: Sequence[Document], local: Sequence[Document]) ->
             superior = known.get(_key(title))
             theirs = superior and (superior.meta.effective_on or superior.meta.promulgated_on)
             if ours and theirs and ours < theirs:
-                out.append(Signal("older_than_basis", document.meta.title, "", superior.meta.title, f"本地{ours}施行，依据{theirs}施行，需核对是否滞后"))
+                out.append(
+                    Signal(
+                        "older_than_basis",
+                        document.meta.title,
+                        "",
+                        superior.meta.title,
+                        f"本地{ours}施行，依据{theirs}施行，需核对是否滞后",
+                    )
+                )
     return out
 
 
@@ -87,7 +100,15 @@ def open_delegations(local: Sequence[Document]) -> list[Signal]:
                 wanted = content_words(match[1]) - {"具体", "办法", "管理办法", "规定", "另行"}
                 if wanted and max((coverage(wanted, t) for t in titles), default=0.0) >= 0.8 and len(wanted) > 1:
                     continue
-                out.append(Signal("delegation_open", document.meta.title, provision.label, match[1], f"“{match[0]}”，文库中未见相应文件"))
+                out.append(
+                    Signal(
+                        "delegation_open",
+                        document.meta.title,
+                        provision.label,
+                        match[1],
+                        f"“{match[0]}”，文库中未见相应文件",
+                    )
+                )
     return out
 
 

@@ -10,8 +10,22 @@ from dataclasses import dataclass, field
 from importlib import resources
 
 FEATURES = (
-    "fused", "lexical", "dense_rank", "dense", "coverage", "coverage_added", "heading", "level_match", "intent", "current",
-    "background", "in_cited", "cited_and_said", "term", "opening", "short",
+    "fused",
+    "lexical",
+    "dense_rank",
+    "dense",
+    "coverage",
+    "coverage_added",
+    "heading",
+    "level_match",
+    "intent",
+    "current",
+    "background",
+    "in_cited",
+    "cited_and_said",
+    "term",
+    "opening",
+    "short",
 )
 
 
@@ -45,9 +59,21 @@ class Candidate:
     def parts(self) -> dict[str, float]:
         """The features by name, as the model sees them."""
         values = (
-            self.fused, self.ranks.get("lexical", 0.0), self.ranks.get("dense", 0.0), self.dense, self.coverage,
-            self.coverage_added, self.heading, self.level_match, self.intent, float(self.current), float(self.background),
-            float(self.in_cited), float(self.in_cited) * self.coverage, self.term, float(self.opening),
+            self.fused,
+            self.ranks.get("lexical", 0.0),
+            self.ranks.get("dense", 0.0),
+            self.dense,
+            self.coverage,
+            self.coverage_added,
+            self.heading,
+            self.level_match,
+            self.intent,
+            float(self.current),
+            float(self.background),
+            float(self.in_cited),
+            float(self.in_cited) * self.coverage,
+            self.term,
+            float(self.opening),
             float(self.length < 40),
         )
         return dict(zip(FEATURES, (round(v, 4) for v in values), strict=True))
@@ -73,8 +99,10 @@ def answer_features(best: Sequence[Candidate], rare: float) -> dict[str, float]:
         rare: share of the query's word weight on words that hardly any text has.
     """
     return {
-        "dense": max((c.dense for c in best), default=0.0), "coverage": max((c.coverage for c in best), default=0.0),
-        "coverage_added": max((c.coverage_added for c in best), default=0.0), "rare": rare,
+        "dense": max((c.dense for c in best), default=0.0),
+        "coverage": max((c.coverage for c in best), default=0.0),
+        "coverage_added": max((c.coverage_added for c in best), default=0.0),
+        "rare": rare,
     }
 
 

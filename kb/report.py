@@ -28,10 +28,22 @@ PROGRESS = ("未开始", "进行中", "已完成", "不需办理")
 DIGEST = "要点摘编·非官方原文"
 _TYPES = {"permission": "授权", "encouragement": "倡导", "goal": "倡导"}
 _TIERS = {
-    "state": "国家", "central": "国家", "province": "省", "province_up": "省", "city": "市", "local": "地方", "authority": "主管部门",
-    "organ": "国家机关", "body": "公共机构", "private": "企业等主体", "vertical": "垂直管理", "any": "未限定",
+    "state": "国家",
+    "central": "国家",
+    "province": "省",
+    "province_up": "省",
+    "city": "市",
+    "local": "地方",
+    "authority": "主管部门",
+    "organ": "国家机关",
+    "body": "公共机构",
+    "private": "企业等主体",
+    "vertical": "垂直管理",
+    "any": "未限定",
 }
-_NOT_CHECKED = "程序只比较文字；是否妥当、是否属于变通规定、效力如何，均须人工判断。机器结论未经人工确认的，状态列写明“未复核”。"
+_NOT_CHECKED = (
+    "程序只比较文字；是否妥当、是否属于变通规定、效力如何，均须人工判断。机器结论未经人工确认的，状态列写明“未复核”。"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +112,13 @@ class Report:
 
 
 def build_report(
-    library: Library, rows: Sequence[GapRow], states: Mapping[str, RowState], scope: ScopeChoice, kind: str, *, chosen: str = ""
+    library: Library,
+    rows: Sequence[GapRow],
+    states: Mapping[str, RowState],
+    scope: ScopeChoice,
+    kind: str,
+    *,
+    chosen: str = "",
 ) -> Report:
     """The content of one report over the given rows, in their order.
 
@@ -120,12 +138,21 @@ def build_report(
     out = tuple(_row(n, r, states[r.row_id], texts, kind) for n, r in enumerate(rows, 1))
     nationals = list({r.national.doc_id: r.national for r in rows}.values())
     locals_ = [library.info(i) for i in scope.doc_ids]
-    titles = "、".join(f"《{d.meta.title}》" for d in nationals[:3]) + (f"等{len(nationals)}份国家文件" if len(nationals) > 3 else "")
+    titles = "、".join(f"《{d.meta.title}》" for d in nationals[:3]) + (
+        f"等{len(nationals)}份国家文件" if len(nationals) > 3 else ""
+    )
     names = {"对照表": "条文对照表", "台账": "对标台账", "任务分解": "任务分解表"}
     return Report(
-        kind=kind, title=f"{titles}与{scope.name}{names[kind]}" if nationals else names[kind], scope=scope.name, made_on=today,
-        versions=tuple(_version(d) for d in (*nationals, *locals_)), counts=_label_counts(out), states=dict(Counter(r.state for r in out)),
-        total=every, rows=out, notes=tuple(_notes(library, nationals, locals_, out, every, kind, chosen)),
+        kind=kind,
+        title=f"{titles}与{scope.name}{names[kind]}" if nationals else names[kind],
+        scope=scope.name,
+        made_on=today,
+        versions=tuple(_version(d) for d in (*nationals, *locals_)),
+        counts=_label_counts(out),
+        states=dict(Counter(r.state for r in out)),
+        total=every,
+        rows=out,
+        notes=tuple(_notes(library, nationals, locals_, out, every, kind, chosen)),
     )
 
 
@@ -137,7 +164,14 @@ def _label_counts(rows: Sequence[ReportRow]) -> dict[str, int]:
 def _version(info: DocumentInfo) -> tuple[str, str, str, str, str, str]:
     meta = info.meta
     status = STATUS_NAMES.get(status_on(meta, dt.date.today()), meta.status)
-    return (meta.title, meta.doc_no or "", meta.effective_on or "", status, DIGEST if meta.text_kind == "digest" else "全文", info.sha256[:8])
+    return (
+        meta.title,
+        meta.doc_no or "",
+        meta.effective_on or "",
+        status,
+        DIGEST if meta.text_kind == "digest" else "全文",
+        info.sha256[:8],
+    )
 
 
 def _notes(library, nationals, locals_, rows, every, kind, chosen):
@@ -181,15 +215,33 @@ def _row(number: int, row: GapRow, state: RowState, texts: _Texts, kind: str) ->
     decided = "label" in values
     cells = tuple(_cells(row, state, texts))
     return ReportRow(
-        number=number, row_id=row.row_id, seen=decision.last_event if decision else "", doc_id=duty.doc_id, title=meta.title,
-        doc_no=meta.doc_no or "", effective_on=meta.effective_on or "", article=duty.label, address=duty.address, text=duty.text,
-        digest=meta.text_kind == "digest", kind=_TYPES.get(duty.modality, "义务"), tier=_TIERS.get(duty.tier, ""), actor=duty.actor,
-        locals=cells, label=state.label, tag=a.tag if state.label == a.proposed_label else "",
-        severity=a.severity if state.label == a.proposed_label else "", confidence=a.confidence,
-        gap=values.get("note") or explain(row, state, cells), measure=values.get("measure") or _measure(row, state),
-        owner=values.get("owner", ""), due=values.get("due") or (_deadline(row) if kind == "任务分解" else ""),
-        progress=values.get("progress") or (PROGRESS[0] if state.label in TO_DO else PROGRESS[3]), state=STATES[state.state],
-        reviewer=decision.who if decided else "", reviewed_on=decision.at[:10] if decided else "",
+        number=number,
+        row_id=row.row_id,
+        seen=decision.last_event if decision else "",
+        doc_id=duty.doc_id,
+        title=meta.title,
+        doc_no=meta.doc_no or "",
+        effective_on=meta.effective_on or "",
+        article=duty.label,
+        address=duty.address,
+        text=duty.text,
+        digest=meta.text_kind == "digest",
+        kind=_TYPES.get(duty.modality, "义务"),
+        tier=_TIERS.get(duty.tier, ""),
+        actor=duty.actor,
+        locals=cells,
+        label=state.label,
+        tag=a.tag if state.label == a.proposed_label else "",
+        severity=a.severity if state.label == a.proposed_label else "",
+        confidence=a.confidence,
+        gap=values.get("note") or explain(row, state, cells),
+        measure=values.get("measure") or _measure(row, state),
+        owner=values.get("owner", ""),
+        due=values.get("due") or (_deadline(row) if kind == "任务分解" else ""),
+        progress=values.get("progress") or (PROGRESS[0] if state.label in TO_DO else PROGRESS[3]),
+        state=STATES[state.state],
+        reviewer=decision.who if decided else "",
+        reviewed_on=decision.at[:10] if decided else "",
     )
 
 
@@ -205,7 +257,11 @@ def _cells(row: GapRow, state: RowState, texts: _Texts):
             yield _cell(texts.library.info(doc_id), article, text, True, compare(duty.text, text, clash=clash))
     if picked:
         return
-    decisive = [e for e in row.assessment.evidence if e.grade == 2] if state.label not in ("未覆盖", "直接适用无需配套", "不适用") else []
+    decisive = (
+        [e for e in row.assessment.evidence if e.grade == 2]
+        if state.label not in ("未覆盖", "直接适用无需配套", "不适用")
+        else []
+    )
     for item in decisive or row.assessment.evidence[:1]:
         marks = compare(duty.text, item.quote, silent=not decisive, clash=clash)
         yield _cell(texts.library.info(item.doc_id), item.address, item.quote, bool(decisive), marks)
@@ -215,7 +271,16 @@ def _cell(info: DocumentInfo, address: str, quote: str, decisive: bool, marks: C
     meta = info.meta
     status = STATUS_NAMES.get(status_on(meta, dt.date.today()), meta.status)
     return LocalCell(
-        meta.title, meta.doc_no or "", address, status, meta.effective_on or "", quote, decisive, meta.text_kind == "digest", ring(info), marks
+        meta.title,
+        meta.doc_no or "",
+        address,
+        status,
+        meta.effective_on or "",
+        quote,
+        decisive,
+        meta.text_kind == "digest",
+        ring(info),
+        marks,
     )
 
 
@@ -228,7 +293,11 @@ def explain(row: GapRow, state: RowState, cells: Sequence[LocalCell]) -> str:
     if label == "疑似不一致" and a.differs:
         parts.append(f"{'；'.join(a.differs)}。建议核实")
     if label == "未覆盖":
-        parts.append(f"未检索到本地对应条款；相关：《{cells[0].title}》{cells[0].address}，事项不同，不计入覆盖" if cells else "未检索到本地对应条款")
+        parts.append(
+            f"未检索到本地对应条款；相关：《{cells[0].title}》{cells[0].address}，事项不同，不计入覆盖"
+            if cells
+            else "未检索到本地对应条款"
+        )
     if label in ("直接适用无需配套", "不适用") and label == a.proposed_label:
         parts.append(a.reason.rstrip("。"))
     if label == "待人工核定":
@@ -241,7 +310,13 @@ def explain(row: GapRow, state: RowState, cells: Sequence[LocalCell]) -> str:
 def _measure(row: GapRow, state: RowState) -> str:
     if state.label == row.assessment.proposed_label:
         return row.assessment.suggestion
-    return {"已覆盖": "暂不调整", "部分覆盖": "印发配套", "未覆盖": "制定", "疑似不一致": "修改或解释", "直接适用无需配套": "衔接执行"}.get(state.label, "暂不调整")
+    return {
+        "已覆盖": "暂不调整",
+        "部分覆盖": "印发配套",
+        "未覆盖": "制定",
+        "疑似不一致": "修改或解释",
+        "直接适用无需配套": "衔接执行",
+    }.get(state.label, "暂不调整")
 
 
 def _deadline(row: GapRow) -> str:
@@ -267,7 +342,8 @@ def local_text(row: ReportRow) -> str:
     if not row.locals:
         return "未检索到"
     return "\n".join(
-        f"{'' if c.decisive else '相关：'}{source(c.title, c.doc_no, c.address)}{f'〔{DIGEST}〕' if c.digest else ''}：{c.quote}" for c in row.locals
+        f"{'' if c.decisive else '相关：'}{source(c.title, c.doc_no, c.address)}{f'〔{DIGEST}〕' if c.digest else ''}：{c.quote}"
+        for c in row.locals
     )
 
 
@@ -283,7 +359,14 @@ def as_json(report: Report) -> bytes:
 def as_markdown(report: Report) -> bytes:
     """A table that survives any Markdown reader: pipes, markup and line ends in cells are neutralised."""
     columns = TABLES[report.kind]
-    lines = [f"# {_cell_text(report.title)}", "", f"制表日期：{report.made_on}", "", *(f"- {_cell_text(n)}" for n in report.notes), ""]
+    lines = [
+        f"# {_cell_text(report.title)}",
+        "",
+        f"制表日期：{report.made_on}",
+        "",
+        *(f"- {_cell_text(n)}" for n in report.notes),
+        "",
+    ]
     lines += ["| 结论 | 条数 |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in report.counts.items()), ""]
     lines += ["| " + " | ".join(name for name, _ in columns) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(_cell_text(str(get(r))) for _, get in columns) + " |" for r in report.rows]
@@ -291,26 +374,58 @@ def as_markdown(report: Report) -> bytes:
 
 
 def _cell_text(text: str) -> str:
-    for bad, good in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), (">", "&gt;"), ("`", "\\`"), ("[", "\\["), ("]", "\\]")):
+    for bad, good in (
+        ("\\", "\\\\"),
+        ("|", "\\|"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("`", "\\`"),
+        ("[", "\\["),
+        ("]", "\\]"),
+    ):
         text = text.replace(bad, good)
     return "<br>".join(part.strip() for part in text.splitlines() if part.strip())
 
 
 Column = tuple[str, Callable[[ReportRow], object]]
 LEDGER: tuple[Column, ...] = (
-    ("序号", lambda r: r.number), ("国家文件", lambda r: r.title), ("文号", lambda r: r.doc_no), ("施行日期", lambda r: r.effective_on),
-    ("条款", lambda r: r.address), ("要求原文", lambda r: r.text + (f"〔{DIGEST}〕" if r.digest else "")), ("类型", lambda r: r.kind),
-    ("责任层级", lambda r: r.tier), ("本地对应文件及条款", local_text), ("覆盖结论", lambda r: r.label), ("程度", lambda r: r.severity),
-    ("差距说明", lambda r: r.gap), ("建议举措", lambda r: r.measure), ("责任单位", lambda r: r.owner), ("完成时限", lambda r: r.due),
-    ("状态", lambda r: r.progress), ("复核状态", lambda r: r.state), ("复核人", lambda r: r.reviewer),
+    ("序号", lambda r: r.number),
+    ("国家文件", lambda r: r.title),
+    ("文号", lambda r: r.doc_no),
+    ("施行日期", lambda r: r.effective_on),
+    ("条款", lambda r: r.address),
+    ("要求原文", lambda r: r.text + (f"〔{DIGEST}〕" if r.digest else "")),
+    ("类型", lambda r: r.kind),
+    ("责任层级", lambda r: r.tier),
+    ("本地对应文件及条款", local_text),
+    ("覆盖结论", lambda r: r.label),
+    ("程度", lambda r: r.severity),
+    ("差距说明", lambda r: r.gap),
+    ("建议举措", lambda r: r.measure),
+    ("责任单位", lambda r: r.owner),
+    ("完成时限", lambda r: r.due),
+    ("状态", lambda r: r.progress),
+    ("复核状态", lambda r: r.state),
+    ("复核人", lambda r: r.reviewer),
 )
 COMPARISON: tuple[Column, ...] = (
-    ("国家要求", lambda r: f"{source(r.title, r.doc_no, r.address)}{f'〔{DIGEST}〕' if r.digest else ''}：{r.text}"), ("本地规定", local_text),
-    ("差异与意见", lambda r: f"{conclusion(r)}。{r.gap}建议举措：{r.measure}。{f'（{r.reviewer} {r.reviewed_on} 复核）' if r.reviewer else '（未复核）'}"),
+    ("国家要求", lambda r: f"{source(r.title, r.doc_no, r.address)}{f'〔{DIGEST}〕' if r.digest else ''}：{r.text}"),
+    ("本地规定", local_text),
+    (
+        "差异与意见",
+        lambda r: (
+            f"{conclusion(r)}。{r.gap}建议举措：{r.measure}。{f'（{r.reviewer} {r.reviewed_on} 复核）' if r.reviewer else '（未复核）'}"
+        ),
+    ),
 )
 TASKS: tuple[Column, ...] = (
-    ("序号", lambda r: r.number), ("任务", lambda r: task(r)), ("牵头单位", lambda r: units(r)[0]), ("配合（责任）单位", lambda r: units(r)[1]),
-    ("完成时限", lambda r: r.due), ("进展", lambda r: r.progress), ("依据", lambda r: source(r.title, r.doc_no, r.address)),
+    ("序号", lambda r: r.number),
+    ("任务", lambda r: task(r)),
+    ("牵头单位", lambda r: units(r)[0]),
+    ("配合（责任）单位", lambda r: units(r)[1]),
+    ("完成时限", lambda r: r.due),
+    ("进展", lambda r: r.progress),
+    ("依据", lambda r: source(r.title, r.doc_no, r.address)),
     ("现状", lambda r: conclusion(r) + "：" + r.gap),
 )
 TABLES: Mapping[str, tuple[Column, ...]] = {"对照表": COMPARISON, "台账": LEDGER, "任务分解": TASKS}

@@ -71,7 +71,10 @@ def _heading(doc, report: Report) -> None:
     title.alignment = 1
     run = title.add_run(_clean(report.title))
     run.bold, run.font.size = True, Pt(15)
-    doc.add_paragraph(f"制表日期：{report.made_on}　　共 {len(report.rows)} 条　　" + "　".join(f"{k} {v}" for k, v in report.counts.items() if v))
+    doc.add_paragraph(
+        f"制表日期：{report.made_on}　　共 {len(report.rows)} 条　　"
+        + "　".join(f"{k} {v}" for k, v in report.counts.items() if v)
+    )
     if report.kind == "对照表":
         line = doc.add_paragraph("标记：")
         for kind, text in ((MISSING, "本地未见的用语"), (DIFFERS, "两边不同的用语"), (ADDED, "本地另有的用语")):
@@ -82,12 +85,24 @@ def _heading(doc, report: Report) -> None:
 def _comparison(doc, report: Report) -> None:
     both = {c.ring for r in report.rows for c in r.locals} >= {"city", "province"}
     widths = (24, 82, 62, 50, 49) if both else (24, 92, 88, 63)
-    heads = ("条款", "国家要求", "广东省规定", "深圳市规定", "差异与意见") if both else ("条款", "国家要求", "本地规定", "差异与意见")
+    heads = (
+        ("条款", "国家要求", "广东省规定", "深圳市规定", "差异与意见")
+        if both
+        else ("条款", "国家要求", "本地规定", "差异与意见")
+    )
     table = _Table(doc, widths, heads)
     last_doc = last_article = None
     for row in report.rows:
         if row.doc_id != last_doc:
-            facts = "，".join(x for x in (row.doc_no, f"{row.effective_on}起施行" if row.effective_on else "", DIGEST if row.digest else "") if x)
+            facts = "，".join(
+                x
+                for x in (
+                    row.doc_no,
+                    f"{row.effective_on}起施行" if row.effective_on else "",
+                    DIGEST if row.digest else "",
+                )
+                if x
+            )
             table.band(f"《{row.title}》{f'（{facts}）' if facts else ''}")
         same = row.doc_id == last_doc and row.article == last_article
         cells: list[list[list[Run]]] = [[[(row.article, {"bold": True})]], _national(row)]
@@ -101,7 +116,15 @@ def _comparison(doc, report: Report) -> None:
 
 def _national(row: ReportRow) -> list[list[Run]]:
     marks = row.locals[0].marks.national if row.locals and row.locals[0].decisive else ()
-    return [[(f"{row.doc_no + ' ' if row.doc_no else ''}{row.address}{f'〔{DIGEST}〕' if row.digest else ''}", {"small": True})], _marked(row.text, marks)]
+    return [
+        [
+            (
+                f"{row.doc_no + ' ' if row.doc_no else ''}{row.address}{f'〔{DIGEST}〕' if row.digest else ''}",
+                {"small": True},
+            )
+        ],
+        _marked(row.text, marks),
+    ]
 
 
 def _local(row: ReportRow, ring: str | None) -> list[list[Run]]:
@@ -126,9 +149,20 @@ def _opinion(row: ReportRow) -> list[list[Run]]:
     if row.gap:
         out.append([(row.gap, {})])
     out.append([(f"建议举措：{row.measure}", {})])
-    who = f"{row.reviewer} {row.reviewed_on} {row.state}" if row.reviewer else f"{row.state}，机器把握 {row.confidence:.0%}"
+    who = (
+        f"{row.reviewer} {row.reviewed_on} {row.state}"
+        if row.reviewer
+        else f"{row.state}，机器把握 {row.confidence:.0%}"
+    )
     local_dates = "、".join(dict.fromkeys(c.effective_on for c in row.locals if c.effective_on))
-    versions = "；".join(x for x in (f"国家文本{row.effective_on}施行" if row.effective_on else "", f"本地文本{local_dates}施行" if local_dates else "") if x)
+    versions = "；".join(
+        x
+        for x in (
+            f"国家文本{row.effective_on}施行" if row.effective_on else "",
+            f"本地文本{local_dates}施行" if local_dates else "",
+        )
+        if x
+    )
     out.append([(who + (f"。依据版本：{versions}" if versions else ""), {"small": True})])
     return out
 
@@ -141,7 +175,10 @@ def _marked(text: str, marks: Sequence[Mark]) -> list[Run]:
         if mark.kind not in MARKS:
             continue
         colour, underline = MARKS[mark.kind]
-        out += [(text[at : mark.start], {}), (text[mark.start : mark.end], {"colour": colour, "underline": underline, "bold": True})]
+        out += [
+            (text[at : mark.start], {}),
+            (text[mark.start : mark.end], {"colour": colour, "underline": underline, "bold": True}),
+        ]
         at = mark.end
     return [run for run in [*out, (text[at:], {})] if run[0]]
 
@@ -189,7 +226,11 @@ class _Table:
         row = self._new_row(header, split=length > LONG)
         for index, (content, width) in enumerate(zip(cells, self.widths, strict=True)):
             merge = None if header or index else ("continue" if merge_up else "restart")
-            row.append(self._cell(content if merge != "continue" else [[]], width, merge=merge, shade="D9E2F0" if header else None))
+            row.append(
+                self._cell(
+                    content if merge != "continue" else [[]], width, merge=merge, shade="D9E2F0" if header else None
+                )
+            )
 
     def _new_row(self, header: bool = False, split: bool = False):
         row = OxmlElement("w:tr")

@@ -24,11 +24,40 @@ from kb.review import DECIDABLE, FIELDS
 EDITABLE = {FIELDS[name]: name for name in ("label", "note", "measure", "owner", "due", "progress")}
 ID, SEEN = "编号（勿改）", "版次（勿改）"
 WIDTHS = {
-    "序号": 6, "国家文件": 22, "文号": 16, "施行日期": 12, "条款": 14, "要求原文": 48, "类型": 7, "责任层级": 10, "本地对应文件及条款": 48,
-    "覆盖结论": 14, "程度": 6, "差距说明": 38, "建议举措": 14, "责任单位": 18, "完成时限": 14, "状态": 10, "复核状态": 10, "复核人": 10,
-    "任务": 60, "牵头单位": 24, "配合（责任）单位": 20, "进展": 10, "依据": 36, "现状": 40,
+    "序号": 6,
+    "国家文件": 22,
+    "文号": 16,
+    "施行日期": 12,
+    "条款": 14,
+    "要求原文": 48,
+    "类型": 7,
+    "责任层级": 10,
+    "本地对应文件及条款": 48,
+    "覆盖结论": 14,
+    "程度": 6,
+    "差距说明": 38,
+    "建议举措": 14,
+    "责任单位": 18,
+    "完成时限": 14,
+    "状态": 10,
+    "复核状态": 10,
+    "复核人": 10,
+    "任务": 60,
+    "牵头单位": 24,
+    "配合（责任）单位": 20,
+    "进展": 10,
+    "依据": 36,
+    "现状": 40,
 }
-FILLS = {"已覆盖": "DDF0E0", "部分覆盖": "FFF0CC", "未覆盖": "FBDAD7", "疑似不一致": "EBDDF3", "直接适用无需配套": "DCE9F7", "不适用": "ECECEC", "待人工核定": "E3E5E9"}
+FILLS = {
+    "已覆盖": "DDF0E0",
+    "部分覆盖": "FFF0CC",
+    "未覆盖": "FBDAD7",
+    "疑似不一致": "EBDDF3",
+    "直接适用无需配套": "DCE9F7",
+    "不适用": "ECECEC",
+    "待人工核定": "E3E5E9",
+}
 MAX_BYTES = 30_000_000
 _BAD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _LINE = Border(*(Side(style="thin", color="C8CCD2"),) * 4)
@@ -111,7 +140,9 @@ def _sheet(sheet, columns, rows: Sequence[ReportRow]) -> None:
         for column, (name, get) in enumerate(columns, 1):
             fill = PatternFill("solid", fgColor=FILLS[row.label]) if name == "覆盖结论" else None
             _put(sheet, line, column, get(row), border=True, wrap=True, fill=fill)
-        sheet.row_dimensions[line].height = _height([(WIDTHS.get(name, 12), str(get(row))) for name, get in columns if name not in (ID, SEEN)])
+        sheet.row_dimensions[line].height = _height(
+            [(WIDTHS.get(name, 12), str(get(row))) for name, get in columns if name not in (ID, SEEN)]
+        )
     sheet.freeze_panes = "F2" if "条款" in names else "C2"
     sheet.auto_filter.ref = f"A1:{get_column_letter(len(names))}{len(rows) + 1}"
     sheet.print_title_rows = "1:1"
@@ -134,14 +165,18 @@ def _lists(sheet, n: int) -> None:
     """Choice lists for the columns that have a fixed vocabulary."""
     names = [name for name, _ in LEDGER]
     for column, values in (("覆盖结论", DECIDABLE), ("建议举措", MEASURES), ("状态", PROGRESS)):
-        rule = DataValidation(type="list", formula1=f'"{",".join(values)}"', allow_blank=True, showErrorMessage=column == "覆盖结论")
+        rule = DataValidation(
+            type="list", formula1=f'"{",".join(values)}"', allow_blank=True, showErrorMessage=column == "覆盖结论"
+        )
         rule.error, rule.errorTitle = "请从列表中选择", column
         letter = get_column_letter(names.index(column) + 1)
         rule.add(f"{letter}2:{letter}{n + 1}")
         sheet.add_data_validation(rule)
 
 
-def _put(sheet, line: int, column: int, value: object, *, bold=False, size=10, fill=None, border=False, wrap=False) -> None:
+def _put(
+    sheet, line: int, column: int, value: object, *, bold=False, size=10, fill=None, border=False, wrap=False
+) -> None:
     """Write a number as a number and everything else as text that no spreadsheet will evaluate."""
     cell = sheet.cell(line, column)
     if isinstance(value, (int, float)):

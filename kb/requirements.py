@@ -58,10 +58,16 @@ REASONS = {
     "wrapper": "印发通知和落款",
     "statement": "陈述，无规范内容",
 }
-_PURPOSE = re.compile(r"^(?:为了?|为深入|为贯彻|为全面|为加快)[^。]*(?:制定本|特制定|提出(?:如下|以下)意见|制定以下|现(?:就|提出)|印发)|^根据[^。]*制定本|^为(?:了)?[^。]{8,}，(?:根据|依据)《")
+_PURPOSE = re.compile(
+    r"^(?:为了?|为深入|为贯彻|为全面|为加快)[^。]*(?:制定本|特制定|提出(?:如下|以下)意见|制定以下|现(?:就|提出)|印发)|^根据[^。]*制定本|^为(?:了)?[^。]{8,}，(?:根据|依据)《"
+)
 _SCOPE = re.compile(r"(?:^|，)(?:也)?适用本(?:法|条例|办法|规定|规范)|不适用本(?:法|条例|办法|规定)|适用(?:《|本规范)")
-_IN_FORCE = re.compile(r"自[^。]{2,24}起(?:施行|实施|执行)|同时废止|有效期(?:为|至)?[^。]{0,6}年(?:，|。|$)|即行废止|印发之日起")
-_WRAPPER = re.compile(r"^(?:现(?:将)?[^。]{0,40}印发(?:给你们)?|.{0,40}[：:]$|附件|.{2,30}(?:办公厅|委员会|数据局|部)[\s　]*$|\d{4}年\d{1,2}月\d{1,2}日|（此件)")
+_IN_FORCE = re.compile(
+    r"自[^。]{2,24}起(?:施行|实施|执行)|同时废止|有效期(?:为|至)?[^。]{0,6}年(?:，|。|$)|即行废止|印发之日起"
+)
+_WRAPPER = re.compile(
+    r"^(?:现(?:将)?[^。]{0,40}印发(?:给你们)?|.{0,40}[：:]$|附件|.{2,30}(?:办公厅|委员会|数据局|部)[\s　]*$|\d{4}年\d{1,2}月\d{1,2}日|（此件)"
+)
 
 
 def extract(doc: Document) -> tuple[list[Requirement], list[NonRequirement]]:
@@ -146,7 +152,10 @@ def _is_heading(provision: Provision, unit: Unit, body: str, start: int) -> bool
 
 
 def _has_items(provision: Provision, unit: Unit) -> bool:
-    return any(u.level in ("item", "subitem") and u.paragraph == unit.paragraph for u in provision.units) or unit.level == "item"
+    return (
+        any(u.level in ("item", "subitem") and u.paragraph == unit.paragraph for u in provision.units)
+        or unit.level == "item"
+    )
 
 
 # -- one duty -------------------------------------------------------------------------------------------------------
@@ -174,12 +183,31 @@ def requirement_at(doc: Document, provision: Provision, start: int, end: int) ->
     filled = f"{lead}：{body}" if lead else (f"{actor.text}{body}" if actor.inferred and actor.text else body)
     return Requirement(
         requirement_id=f"{provision.provision_id}#{start - provision.start}-{end - provision.start}",
-        provision_id=provision.provision_id, doc_id=doc.doc_id, label=provision.label, paragraph=unit.paragraph,
-        item=unit.item, address=unit.address, text=text, full_text=filled, start=start, end=end, kind=kind,
-        modality=modality, modality_level=level, modality_words=words, actor=actor.text, actor_id=actor.class_id,
-        actor_inferred=actor.inferred, tier=actor.tier, action=_action(body, actor), conditions=conditions_of(body),
-        exceptions=exceptions_of(body), amounts=amounts_of(body), open_terms=open_terms_of(body),
-        trigger=trigger_of(actor.text, body), topics=topics_of(filled, " ".join(provision.heading_path)),
+        provision_id=provision.provision_id,
+        doc_id=doc.doc_id,
+        label=provision.label,
+        paragraph=unit.paragraph,
+        item=unit.item,
+        address=unit.address,
+        text=text,
+        full_text=filled,
+        start=start,
+        end=end,
+        kind=kind,
+        modality=modality,
+        modality_level=level,
+        modality_words=words,
+        actor=actor.text,
+        actor_id=actor.class_id,
+        actor_inferred=actor.inferred,
+        tier=actor.tier,
+        action=_action(body, actor),
+        conditions=conditions_of(body),
+        exceptions=exceptions_of(body),
+        amounts=amounts_of(body),
+        open_terms=open_terms_of(body),
+        trigger=trigger_of(actor.text, body),
+        topics=topics_of(filled, " ".join(provision.heading_path)),
         sanction=_sanction(doc, provision, kind),
     )
 
@@ -202,7 +230,11 @@ def _before(doc: Document, provision: Provision, unit: Unit, start: int) -> list
     head = doc.text[unit.start : start]
     sentences = [m[0].strip() for m in _STOP.finditer(head) if m[0].strip()]
     out.extend(reversed(sentences))
-    if unit.level not in ("item", "subitem") and not sentences and not _THING.match(doc.text[start : unit.end].lstrip()):
+    if (
+        unit.level not in ("item", "subitem")
+        and not sentences
+        and not _THING.match(doc.text[start : unit.end].lstrip())
+    ):
         earlier = [u for u in provision.units if u.end <= unit.start and u.level == "paragraph"]
         for u in reversed(earlier[-1:]):
             out.extend(reversed([m[0].strip() for m in _STOP.finditer(u.text)]))
@@ -210,11 +242,17 @@ def _before(doc: Document, provision: Provision, unit: Unit, start: int) -> list
 
 
 # a 款 that opens with a thing or a passive (经审定的方案…) takes no subject from the 款 before it
-_THING = re.compile(r"经|本|前款|对于|涉及|符合|属于|将|鼓励|支持|因|未经|[^，。]{2,20}(?:期限|方案|协议|报告|标准|目录|平台|结果|价格|程序|材料|内容)")
+_THING = re.compile(
+    r"经|本|前款|对于|涉及|符合|属于|将|鼓励|支持|因|未经|[^，。]{2,20}(?:期限|方案|协议|报告|标准|目录|平台|结果|价格|程序|材料|内容)"
+)
 # no subject by grammar, but the first words say who is meant: 由省级以上…部门责令, 县级以上…部门的职责，按照…确定
-_NAMED_FIRST = re.compile(r"由?((?:县级以上|各级|地方|省级以上|省级)[^，。；]{0,24}?(?:部门|机构|政府|机关))(?=的|责令|给予|按照)")
+_NAMED_FIRST = re.compile(
+    r"由?((?:县级以上|各级|地方|省级以上|省级)[^，。；]{0,24}?(?:部门|机构|政府|机关))(?=的|责令|给予|按照)"
+)
 # a policy task without a subject is for local bodies unless only the State can do it
-_NATIONAL_TASK = re.compile(r"全国(?:统一|性)的?|国际(?:规则|标准|合作|交流)|(?:制定|修订|完善|出台)[^，。；]{0,8}(?:法律|行政法规|国家标准)|^支持(?:浙江|北京|上海|海南|贵州)")
+_NATIONAL_TASK = re.compile(
+    r"全国(?:统一|性)的?|国际(?:规则|标准|合作|交流)|(?:制定|修订|完善|出台)[^，。；]{0,8}(?:法律|行政法规|国家标准)|^支持(?:浙江|北京|上海|海南|贵州)"
+)
 
 
 def resolve_actor(body: str, lead: str, before: list[str], *, policy: bool) -> Actor:
@@ -260,7 +298,11 @@ def _sanction(doc: Document, provision: Provision, kind: str) -> str:
     if kind == "liability":
         return ""
     for other in doc.provisions:
-        if other.number > provision.number and provision.label in other.text and pattern_of("liability").search(other.text):
+        if (
+            other.number > provision.number
+            and provision.label in other.text
+            and pattern_of("liability").search(other.text)
+        ):
             cited = _VIOLATES.findall(other.text)
             if provision.label in cited:
                 return other.label
@@ -270,7 +312,9 @@ def _sanction(doc: Document, provision: Provision, kind: str) -> str:
 # -- quoted duties ----------------------------------------------------------------------------------------------------
 
 
-def locate(doc: Document, quote: str, article: str | None = None, paragraph: int | None = None) -> tuple[Provision, int, int] | None:
+def locate(
+    doc: Document, quote: str, article: str | None = None, paragraph: int | None = None
+) -> tuple[Provision, int, int] | None:
     """Where `quote` stands (white space aside): in the named article, else anywhere; None when nowhere."""
     needle = re.sub(r"\s+", "", quote)
     named = [p for p in doc.provisions if article and (p.label == article or p.label.startswith(article))]

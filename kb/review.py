@@ -27,8 +27,14 @@ from kb.rows import GapRow
 
 # what a person may set on a row -> its column in the ledger
 FIELDS = {
-    "label": "覆盖结论", "evidence": "本地依据", "note": "差距说明", "measure": "建议举措", "owner": "责任单位", "due": "完成时限",
-    "progress": "状态", "assignee": "复核分工",
+    "label": "覆盖结论",
+    "evidence": "本地依据",
+    "note": "差距说明",
+    "measure": "建议举措",
+    "owner": "责任单位",
+    "due": "完成时限",
+    "progress": "状态",
+    "assignee": "复核分工",
 }
 ROLES = ("first", "second", "resolve")
 STATES = {"open": "未复核", "confirmed": "已确认", "changed": "已改判", "suspect": "待复核", "disputed": "有分歧"}
@@ -119,7 +125,8 @@ class ReviewConflict(ReviewError):
     def __init__(self, current: Decision) -> None:
         last = current.history[-1]
         super().__init__(
-            f"《{last.doc_id}》{last.address}：{last.who} 已在 {local_time(last.at)} 作了处理", hint="核对后可以再次提交，两次记录都会保留。"
+            f"《{last.doc_id}》{last.address}：{last.who} 已在 {local_time(last.at)} 作了处理",
+            hint="核对后可以再次提交，两次记录都会保留。",
         )
         self.current = current
 
@@ -197,7 +204,9 @@ class ReviewLog:
         except Timeout:
             raise ReviewError("复核记录正被另一个程序占用", hint="请稍候再试。") from None
         except OSError as error:
-            raise ReviewError(f"复核记录无法写入：{self.path}（{error.strerror or error}）", hint="请检查该文件夹是否可写。") from error
+            raise ReviewError(
+                f"复核记录无法写入：{self.path}（{error.strerror or error}）", hint="请检查该文件夹是否可写。"
+            ) from error
 
     def undo(self, row_id: str, who: str) -> Event:
         """Take back the last event of this person on this row.
@@ -206,7 +215,9 @@ class ReviewLog:
             ReviewError: there is none.
         """
         taken = {e.undoes for e in self.events() if e.undoes}
-        own = [e for e in self.events() if e.row_id == row_id and e.who == who and not e.undoes and e.event_id not in taken]
+        own = [
+            e for e in self.events() if e.row_id == row_id and e.who == who and not e.undoes and e.event_id not in taken
+        ]
         if not own:
             raise ReviewError(f"{who or '（未署名）'} 在本条上没有可撤销的记录", hint="只能撤销自己的记录。")
         last = own[-1]
@@ -237,7 +248,14 @@ class ReviewLog:
             try:
                 events.append(_read_event(json.loads(line.decode("utf-8", "surrogatepass"))))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                findings.append(Finding("warning", f"{self.path.name}:{number}", f"not a review event: {error}", "Restore the line from a backup."))
+                findings.append(
+                    Finding(
+                        "warning",
+                        f"{self.path.name}:{number}",
+                        f"not a review event: {error}",
+                        "Restore the line from a backup.",
+                    )
+                )
         self._stamp, self._events, self._findings = (stat.st_mtime_ns, stat.st_size), tuple(events), tuple(findings)
 
 
@@ -245,8 +263,10 @@ def _read_event(data: dict) -> Event:
     event = from_json(Event, data)
     local = tuple(from_json(LocalText, t) for t in data.get("basis", {}).get("local", ()))
     return replace(
-        event, after={str(k): str(v) for k, v in dict(event.after).items()},
-        before={str(k): str(v) for k, v in dict(event.before).items()}, basis=replace(event.basis, local=local),
+        event,
+        after={str(k): str(v) for k, v in dict(event.after).items()},
+        before={str(k): str(v) for k, v in dict(event.before).items()},
+        basis=replace(event.basis, local=local),
     )
 
 
@@ -297,11 +317,18 @@ def fold(events: Iterable[Event]) -> Decision | None:
         return None
     deciding = resolve or first
     return Decision(
-        row_id=history[0].row_id, values=values, who=(deciding or history[-1]).who, at=(deciding or history[-1]).at,
-        last_event=history[-1].event_id, basis=deciding.basis if deciding else Basis(),
-        second_label=second.after["label"] if second else "", second_who=second.who if second else "",
-        first_label=first.after["label"] if first else "", first_who=first.who if first else "",
-        resolved=resolve is not None, history=history,
+        row_id=history[0].row_id,
+        values=values,
+        who=(deciding or history[-1]).who,
+        at=(deciding or history[-1]).at,
+        last_event=history[-1].event_id,
+        basis=deciding.basis if deciding else Basis(),
+        second_label=second.after["label"] if second else "",
+        second_who=second.who if second else "",
+        first_label=first.after["label"] if first else "",
+        first_who=first.who if first else "",
+        resolved=resolve is not None,
+        history=history,
     )
 
 
@@ -309,13 +336,30 @@ def fold(events: Iterable[Event]) -> Decision | None:
 
 
 def decide(
-    log: ReviewLog, library: Library, row: GapRow, who: str, after: Mapping[str, str], *, role: str = "first", seen: str | None = None
+    log: ReviewLog,
+    library: Library,
+    row: GapRow,
+    who: str,
+    after: Mapping[str, str],
+    *,
+    role: str = "first",
+    seen: str | None = None,
 ) -> Event:
     """Record fields set by a person on a row, with the texts in view. Raises as `ReviewLog.append`."""
     basis = basis_of(library, row, after.get("evidence", ""))
     event = Event(
-        _new_id(), _now(), who.strip(), row.row_id, row.requirement.doc_id, row.requirement.address, role, dict(after), {}, basis,
-        fingerprint(basis.national), fingerprint("".join(t.text for t in basis.local)),
+        _new_id(),
+        _now(),
+        who.strip(),
+        row.row_id,
+        row.requirement.doc_id,
+        row.requirement.address,
+        role,
+        dict(after),
+        {},
+        basis,
+        fingerprint(basis.national),
+        fingerprint("".join(t.text for t in basis.local)),
     )
     return log.append(event, seen=seen)
 
@@ -327,7 +371,9 @@ def basis_of(library: Library, row: GapRow, evidence: str = "") -> Basis:
     relied = chosen or [(e.doc_id, e.article) for e in row.assessment.evidence if e.grade == 2]
     texts = _texts(library)
     local = tuple(
-        LocalText(d, library.info(d).meta.title, a, text) for d, a in dict.fromkeys(relied) if (text := texts(d, a)) is not None
+        LocalText(d, library.info(d).meta.title, a, text)
+        for d, a in dict.fromkeys(relied)
+        if (text := texts(d, a)) is not None
     )
     related = tuple(fingerprint(text) for d, a in dict.fromkeys(shown) if (text := texts(d, a)) is not None)
     return Basis(row.requirement.text, local, row.assessment.proposed_label, related)
@@ -427,7 +473,8 @@ def orphans(rows: Sequence[GapRow], decisions: Mapping[str, Decision]) -> list[D
     here = {r.row_id for r in rows} | {d.row_id for d in _moved(rows, decisions).values()}
     places = {(r.requirement.doc_id, r.row_id.rpartition("@")[2]) for r in rows}
     return [
-        d for d in decisions.values()
+        d
+        for d in decisions.values()
         if d.row_id not in here and (d.history[0].doc_id, d.row_id.rpartition("@")[2]) in places
     ]
 

@@ -70,7 +70,11 @@ def today() -> str:
 
 def national_documents(library: Library) -> list[DocumentInfo]:
     """National documents in force, in the order of their titles' level of force and name."""
-    return [d for d in library.documents if d.meta.level == "national" and status_on(d.meta, today()) not in ("draft", "repealed", "lapsed")]
+    return [
+        d
+        for d in library.documents
+        if d.meta.level == "national" and status_on(d.meta, today()) not in ("draft", "repealed", "lapsed")
+    ]
 
 
 def scope_choice(library: Library, key: str = DEFAULT_SCOPE) -> ScopeChoice:
@@ -225,8 +229,11 @@ def passage_encoder(library: Library):
 def _key(library: Library, info: DocumentInfo, scope: ScopeChoice) -> str:
     encoder = library.manifest["encoder"] if library.settings.encoder != "none" else None
     parts = {
-        "judge": judge_version(), "rules": library.manifest["rules"], "encoder": (encoder or {}).get("fingerprint"),
-        "threshold": library.settings.undetermined_below, "national": _facts(info),
+        "judge": judge_version(),
+        "rules": library.manifest["rules"],
+        "encoder": (encoder or {}).get("fingerprint"),
+        "threshold": library.settings.undetermined_below,
+        "national": _facts(info),
         "scope": [_facts(library.info(i)) for i in scope.doc_ids],
     }
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()

@@ -34,7 +34,9 @@ def stop_after(minutes: float) -> Iterator[None]:
     seconds = minutes * 60
 
     def stop() -> None:
-        sys.stderr.write(f"stopped: the run took longer than its limit of {minutes:g} min; the old index is still in force\n")
+        sys.stderr.write(
+            f"stopped: the run took longer than its limit of {minutes:g} min; the old index is still in force\n"
+        )
         sys.stderr.flush()
         os._exit(TIMED_OUT)
 
@@ -67,8 +69,11 @@ def log_run(file: str | None, command: str) -> Iterator[Callable[[dict], None]]:
     finally:
         if file:
             line = {
-                "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "command": command, "ok": not fault,
-                "seconds": round(time.monotonic() - started, 1), "error": fault,
+                "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+                "command": command,
+                "ok": not fault,
+                "seconds": round(time.monotonic() - started, 1),
+                "error": fault,
                 **{k: told[k] for k in ("generation", "documents", "changes") if k in told},
             }
             _append(Path(file), json.dumps(line, ensure_ascii=False))
@@ -76,6 +81,8 @@ def log_run(file: str | None, command: str) -> Iterator[Callable[[dict], None]]:
 
 def _append(file: Path, line: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(file, maxBytes=1_000_000, backupCount=5, encoding="utf-8", errors="replace")
+    handler = logging.handlers.RotatingFileHandler(
+        file, maxBytes=1_000_000, backupCount=5, encoding="utf-8", errors="replace"
+    )
     handler.emit(logging.LogRecord("kb", logging.INFO, "", 0, line, None, None))
     handler.close()

@@ -179,7 +179,9 @@ def build_scope(documents: Iterable[Document], encode: Encode | None = None) -> 
         for duty in duties:
             by_provision.setdefault(duty.provision_id, []).append(duty)
         for other in others:
-            if other.reason not in ("heading", "wrapper", "statement") or (other.reason == "statement" and len(other.text) > 12):
+            if other.reason not in ("heading", "wrapper", "statement") or (
+                other.reason == "statement" and len(other.text) > 12
+            ):
                 by_provision.setdefault(other.provision_id, []).append(
                     requirement_at(doc, provisions[other.provision_id], other.start, other.end)
                 )
@@ -190,7 +192,11 @@ def build_scope(documents: Iterable[Document], encode: Encode | None = None) -> 
             first = len(rules)
             text = canonical(provision.text)
             for row in rows:
-                rules.append(LocalRule(len(articles), row, content_words(row.full_text), canonical(row.full_text), doc.meta.title))
+                rules.append(
+                    LocalRule(
+                        len(articles), row, content_words(row.full_text), canonical(row.full_text), doc.meta.title
+                    )
+                )
             articles.append(
                 LocalArticle(doc, provision, tuple(range(first, len(rules))), content_words(provision.text), text)
             )
@@ -218,7 +224,40 @@ def scope_tier(documents: Sequence[Document]) -> str:
     return "province" if documents and all(document_tier(d) == "province" for d in documents) else "city"
 
 
-_PROVINCES = ["北京", "天津", "上海", "重庆", "河北", "山西", "辽宁", "吉林", "黑龙江", "江苏", "浙江", "安徽", "福建", "江西", "山东", "河南", "湖北", "湖南", "广东", "海南", "四川", "贵州", "云南", "陕西", "甘肃", "青海", "台湾", "内蒙古", "广西", "西藏", "宁夏", "新疆"]
+_PROVINCES = [
+    "北京",
+    "天津",
+    "上海",
+    "重庆",
+    "河北",
+    "山西",
+    "辽宁",
+    "吉林",
+    "黑龙江",
+    "江苏",
+    "浙江",
+    "安徽",
+    "福建",
+    "江西",
+    "山东",
+    "河南",
+    "湖北",
+    "湖南",
+    "广东",
+    "海南",
+    "四川",
+    "贵州",
+    "云南",
+    "陕西",
+    "甘肃",
+    "青海",
+    "台湾",
+    "内蒙古",
+    "广西",
+    "西藏",
+    "宁夏",
+    "新疆",
+]
 
 
 def document_tier(doc: Document) -> str:

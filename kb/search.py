@@ -93,7 +93,9 @@ def search(
     """
     started = time.perf_counter()
     if not _CJK_OR_WORD.search(query):
-        return SearchResult(query, 0.0, False, "请输入要查找的内容，例如：重要数据 风险评估，或 数据安全法第二十一条。", ())
+        return SearchResult(
+            query, 0.0, False, "请输入要查找的内容，例如：重要数据 风险评估，或 数据安全法第二十一条。", ()
+        )
     run = _Run(library, understand(query, ignore=ignore), filters or Filters(), top, parts or Parts())
     result = run.result()
     return replace(result, query=query, took_ms=round((time.perf_counter() - started) * 1000, 1))
@@ -162,7 +164,14 @@ class _Run:
         hits = self._hits(pins, ranked)
         problems = _unresolved(self.citations)
         if pins or not self._is_unanswered(ranked):
-            return SearchResult("", 0.0, bool(hits), " ".join(problems) or ("" if hits else _nothing(self.filters)), hits, self.query.readings)
+            return SearchResult(
+                "",
+                0.0,
+                bool(hits),
+                " ".join(problems) or ("" if hits else _nothing(self.filters)),
+                hits,
+                self.query.readings,
+            )
         message = " ".join([*problems, "未找到：库内没有能回答这个问题的条文；下面是最接近的条文，仅供参考。"])
         return SearchResult("", 0.0, False, message, hits, self.query.readings)
 
@@ -202,7 +211,9 @@ class _Run:
         inside = frozenset(self.library.document_seq(d) for d in cited) if cited and not comparing else frozenset()
         if inside:
             known = {c.seq for c in candidates}
-            candidates += [c for c in self._retrieve(text, inside if docs is None else inside & docs) if c.seq not in known]
+            candidates += [
+                c for c in self._retrieve(text, inside if docs is None else inside & docs) if c.seq not in known
+            ]
         candidates = [replace(c, in_cited=c.doc in inside) for c in candidates]
         order = sorted(candidates, key=lambda c: (-self._score(c), c.seq))
         if source:
@@ -261,10 +272,16 @@ class _Run:
             rankings["lexical"] = [seq for seq, _ in found]
             lexical_scores = dict(found)
             if added:
-                rankings["lexical_added"] = [s for s, _ in self.library.lexical.search(_terms(f"{text} {added}"), DEPTH, docs)]
+                rankings["lexical_added"] = [
+                    s for s, _ in self.library.lexical.search(_terms(f"{text} {added}"), DEPTH, docs)
+                ]
         dense_scores: dict[int, float] = {}
         if self.parts.dense and self.library.encoder is not None and self.library.vectors is not None:
-            variants = {"dense": text} | ({"dense_added": f"{text} {added}"} if added else {}) | ({"dense_source": source} if source else {})
+            variants = (
+                {"dense": text}
+                | ({"dense_added": f"{text} {added}"} if added else {})
+                | ({"dense_source": source} if source else {})
+            )
             vectors = self.library.encoder.encode_queries(list(variants.values()))
             scores, rows = self.library.vectors.search(vectors, DEPTH * 4, docs)
             for name, values, chunk_seqs in zip(variants, scores, rows, strict=True):
@@ -297,13 +314,22 @@ class _Run:
             named = set(segment.words(" ".join((info.meta.title, *provision.heading_path))))
             out.append(
                 Candidate(
-                    seq, doc, fused=fused[seq] * 60,
+                    seq,
+                    doc,
+                    fused=fused[seq] * 60,
                     ranks={name: 60 / (60 + place[seq]) for name, place in places.items() if seq in place},
-                    dense=dense_scores.get(seq, 0.0), coverage=_coverage(idf, found), coverage_added=_coverage(idf_added, found),
-                    heading=_coverage(idf, named), level_match=_level_match(info.meta.level, self.query.places),
-                    intent=_intent_match(self.query, provision), current=self._counts_as_current(info),
-                    background=info.meta.normative_force == "参考" or "报告" in info.meta.title[-4:], length=len(provision.text),
-                    term=_term_match(self.query.text, provision), opening=provision.kind == "preamble", level=info.meta.level,
+                    dense=dense_scores.get(seq, 0.0),
+                    coverage=_coverage(idf, found),
+                    coverage_added=_coverage(idf_added, found),
+                    heading=_coverage(idf, named),
+                    level_match=_level_match(info.meta.level, self.query.places),
+                    intent=_intent_match(self.query, provision),
+                    current=self._counts_as_current(info),
+                    background=info.meta.normative_force == "参考" or "报告" in info.meta.title[-4:],
+                    length=len(provision.text),
+                    term=_term_match(self.query.text, provision),
+                    opening=provision.kind == "preamble",
+                    level=info.meta.level,
                 )
             )
         return out
@@ -324,7 +350,9 @@ class _Run:
     # --- hits
 
     def _hits(self, pins: Sequence[tuple[int, str, str]], ranked: Sequence[Candidate]) -> tuple[Hit, ...]:
-        order: list[tuple[int, str, str, Candidate | None]] = [(seq, address, reason, None) for seq, address, reason in pins]
+        order: list[tuple[int, str, str, Candidate | None]] = [
+            (seq, address, reason, None) for seq, address, reason in pins
+        ]
         taken = {seq for seq, *_ in order}
         order += [(c.seq, "", "", c) for c in ranked if c.seq not in taken]
         order = order[: self.top]
@@ -332,7 +360,9 @@ class _Run:
         chunks = self.library.chunks([self.best_chunks[seq][0] for seq, *_ in order if seq in self.best_chunks])
         words = frozenset(w for w in segment.words(f"{self.rest} {' '.join(self.query.added_words)}") if len(w) > 1)
         return tuple(
-            self._hit(rank, *found[seq], address, reason, candidate, chunks.get(self.best_chunks.get(seq, (-1, 0))[0]), words)
+            self._hit(
+                rank, *found[seq], address, reason, candidate, chunks.get(self.best_chunks.get(seq, (-1, 0))[0]), words
+            )
             for rank, (seq, address, reason, candidate) in enumerate(order, 1)
         )
 
@@ -341,13 +371,27 @@ class _Run:
         meta = info.meta
         sentence = _best_sentence(provision, chunk, words, address)
         place = address or (chunk.address if chunk else provision.label)
-        matched = tuple(sorted((w for w in words if w in segment.search_key(provision.text)), key=lambda w: (-len(w), w)))
+        matched = tuple(
+            sorted((w for w in words if w in segment.search_key(provision.text)), key=lambda w: (-len(w), w))
+        )
         return Hit(
-            rank=rank, score=round(self._score(candidate), 6) if candidate else 1.0, doc_id=info.doc_id,
-            provision_id=provision.provision_id, title=meta.title, level=meta.level, status=_status(info, self.filters.as_of),
-            article=provision.label, address=place, chapter=" ".join(provision.heading_path), text=provision.text,
-            best_sentence=sentence, citation=citation_text(meta.title, meta.doc_no, place), pinned=candidate is None,
-            parts=candidate.parts() if candidate else {}, matched=matched, reason=reason or _reason(candidate, matched),
+            rank=rank,
+            score=round(self._score(candidate), 6) if candidate else 1.0,
+            doc_id=info.doc_id,
+            provision_id=provision.provision_id,
+            title=meta.title,
+            level=meta.level,
+            status=_status(info, self.filters.as_of),
+            article=provision.label,
+            address=place,
+            chapter=" ".join(provision.heading_path),
+            text=provision.text,
+            best_sentence=sentence,
+            citation=citation_text(meta.title, meta.doc_no, place),
+            pinned=candidate is None,
+            parts=candidate.parts() if candidate else {},
+            matched=matched,
+            reason=reason or _reason(candidate, matched),
         )
 
 
@@ -382,7 +426,9 @@ def _level_match(level: str, places: Sequence[str]) -> float:
     return 1.0 if level in places else -1.0
 
 
-_AMOUNT = re.compile(r"[0-9一二三四五六七八九十百千万]+\s*(?:个)?(?:工作日|日|天|年|个月|月|小时|周岁|万|亿|元|%|％|人|次)|百分之")
+_AMOUNT = re.compile(
+    r"[0-9一二三四五六七八九十百千万]+\s*(?:个)?(?:工作日|日|天|年|个月|月|小时|周岁|万|亿|元|%|％|人|次)|百分之"
+)
 _LIABILITY = re.compile(r"罚款|责令|警告|没收|处分|吊销|追究|民事责任")
 _DUTY_HOLDER = re.compile(r"负责|主管|统筹|由[^，。；]{2,30}(?:制定|组织|决定|协调|审批|确定|裁决)")
 
@@ -395,7 +441,11 @@ def _intent_match(query: Query, provision: Provision) -> float:
     text = provision.text
     served = 0
     if "definition" in wanted:
-        served += any(f"{w}，是指" in text or f"{w}，指" in text or f"所称{w}" in text for w in segment.words(query.text) if len(w) > 1)
+        served += any(
+            f"{w}，是指" in text or f"{w}，指" in text or f"所称{w}" in text
+            for w in segment.words(query.text)
+            if len(w) > 1
+        )
     served += "amount" in wanted and bool(_AMOUNT.search(text))
     served += "liability" in wanted and bool(_LIABILITY.search(text))
     served += "responsibility" in wanted and bool(_DUTY_HOLDER.search(text))
@@ -455,4 +505,3 @@ def _reason(candidate: Candidate | None, matched: Sequence[str]) -> str:
     said = f"含“{'、'.join(matched[:4])}”" if matched else "用词不同"
     meant = "语义很接近" if candidate.dense >= 0.75 else "语义接近" if candidate.dense >= 0.68 else ""
     return "；".join(part for part in (said, meant) if part)
-

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kb import segment
+from kb.cache import Cache
 from kb.embed import Encoder
 from kb.errors import UsageError
 from kb.evaluate import read_lines
 from kb.fuse import fuse_rrf
-from kb.cache import Cache
 from kb.metrics import ndcg, percentile, reciprocal_rank
 from kb.store import FaissStore, TantivyStore
 
@@ -54,7 +54,9 @@ def read_articles(path: Path) -> list[Article]:
     Raises:
         UsageError: a line without these fields, with file and line.
     """
-    return [Article(str(r["id"]), r["law"], r.get("chapter") or "", r["text"]) for r in _rows(path, ("id", "law", "text"))]
+    return [
+        Article(str(r["id"]), r["law"], r.get("chapter") or "", r["text"]) for r in _rows(path, ("id", "law", "text"))
+    ]
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -74,7 +76,11 @@ def _rows(path: Path, needed: Sequence[str]) -> Iterator[dict]:
 
 
 def evaluate_statutes(
-    articles: Sequence[Article], questions: Sequence[Question], encoder: Encoder | None, cache: Cache, progress: Progress | None = None
+    articles: Sequence[Article],
+    questions: Sequence[Question],
+    encoder: Encoder | None,
+    cache: Cache,
+    progress: Progress | None = None,
 ) -> dict:
     """Recall at 5, 10 and 100, MRR@10 and nDCG@10 of the fused ranking, and of each part alone."""
     with tempfile.TemporaryDirectory() as folder:
@@ -106,8 +112,12 @@ def evaluate_statutes(
 def _lexical_rows(articles: Iterable[Article]) -> Iterator[dict]:
     for seq, article in enumerate(articles):
         yield {
-            "seq": seq, "doc": 0, "words": segment.words(article.text), "bigrams": segment.bigrams(article.text),
-            "title": segment.words(article.law), "heading": segment.words(article.chapter),
+            "seq": seq,
+            "doc": 0,
+            "words": segment.words(article.text),
+            "bigrams": segment.bigrams(article.text),
+            "title": segment.words(article.law),
+            "heading": segment.words(article.chapter),
         }
 
 
@@ -125,9 +135,14 @@ def _numbers(questions: Sequence[Question], run: Sequence[Sequence[str]]) -> dic
     for question, order in zip(questions, run, strict=True):
         got = [float(i in question.relevant) for i in order]
         total = len(question.relevant) or 1
-        rows.append((
-            sum(got[:5]) / total, sum(got[:10]) / total, sum(got[:100]) / total, reciprocal_rank(got, 10),
-            ndcg(got, [1.0] * len(question.relevant), 10),
-        ))
+        rows.append(
+            (
+                sum(got[:5]) / total,
+                sum(got[:10]) / total,
+                sum(got[:100]) / total,
+                reciprocal_rank(got, 10),
+                ndcg(got, [1.0] * len(question.relevant), 10),
+            )
+        )
     names = ("recall@5", "recall@10", "recall@100", "mrr@10", "ndcg@10")
     return {name: round(sum(r[i] for r in rows) / max(len(rows), 1), 4) for i, name in enumerate(names)}

@@ -73,7 +73,10 @@ class TantivyStore:
     def search(self, terms: dict[str, Sequence[str]], k: int, docs: frozenset[int] | None) -> list[tuple[int, float]]:
         t, schema = self._tantivy, self._index.schema
         clauses = [
-            (t.Occur.Should, t.Query.boost_query(t.Query.term_query(schema, field, term), LEXICAL_WEIGHTS[field] * count))
+            (
+                t.Occur.Should,
+                t.Query.boost_query(t.Query.term_query(schema, field, term), LEXICAL_WEIGHTS[field] * count),
+            )
             for field, words in terms.items()
             for term, count in _counted(words)
         ]

@@ -58,7 +58,12 @@ class Update:
 
 
 def update(
-    settings: Settings, *, progress: Progress | None = None, judge: bool = True, quick: bool = False, held: Sequence[Finding] = ()
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    judge: bool = True,
+    quick: bool = False,
+    held: Sequence[Finding] = (),
 ) -> Update:
     """Bring the index up to date and write the change note.
 
@@ -84,8 +89,13 @@ def _failed(settings: Settings) -> tuple[str, ...]:
 
 
 def make_note(
-    settings: Settings, *, progress: Progress | None = None, judge: bool = True, quick: bool = False,
-    held: Sequence[Finding] = (), failed: Sequence[str] = (),
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    judge: bool = True,
+    quick: bool = False,
+    held: Sequence[Finding] = (),
+    failed: Sequence[str] = (),
 ) -> ChangeNote:
     """Compare the generation last noted with the one in force."""
     generation = current_generation(settings.index) or ""
@@ -97,8 +107,15 @@ def make_note(
     documents = document_changes(old, new) if base != generation else []
     statuses = status_changes(old, new, since, today) if since <= today else []  # else the clock was set back
     note = ChangeNote(
-        base=base or "", generation=generation, created_on=today, since=since, documents=tuple(documents),
-        statuses=tuple(statuses), held=tuple(held), failed=tuple(failed), judged=judge,
+        base=base or "",
+        generation=generation,
+        created_on=today,
+        since=since,
+        documents=tuple(documents),
+        statuses=tuple(statuses),
+        held=tuple(held),
+        failed=tuple(failed),
+        judged=judge,
     )
     if documents:
         note = replace(note, dead=tuple(dead_citations(old, new, documents)))
@@ -107,14 +124,18 @@ def make_note(
     return _with_rows(settings, note, old, new, quick, progress) if judge else note
 
 
-def _with_rows(settings: Settings, note: ChangeNote, old: Library | None, new: Library, quick: bool, progress) -> ChangeNote:
+def _with_rows(
+    settings: Settings, note: ChangeNote, old: Library | None, new: Library, quick: bool, progress
+) -> ChangeNote:
     """Add what the judge and the reviewers have to say."""
     before = read_snapshot(settings, note.base) if old else None
     if quick and before is not None and before.judge == gap.judge_version():
         shown, carried = quick_rows(old, new, note.documents, progress)
         note = replace(note, carried=carried)
     else:
-        shown = gap.gap_rows(new, [d.doc_id for d in gap.national_documents(new)], gap.scope_choice(new), progress=progress)
+        shown = gap.gap_rows(
+            new, [d.doc_id for d in gap.national_documents(new)], gap.scope_choice(new), progress=progress
+        )
     after = snapshot_of(new, shown)
     titles = {d.doc_id: d.meta.title for d in (*(old.documents if old else ()), *new.documents)}
     note = replace(note, counts_after=after.counts)
@@ -124,12 +145,18 @@ def _with_rows(settings: Settings, note: ChangeNote, old: Library | None, new: L
         touched |= {d.row_id: "（新增要求）" for d in duties} | {r.row_id: "（文字修改）" for r in reworded}
         rest_on = {m.row_id: m.evidence for m in moved}
         rows = [
-            (replace(r, evidence=rest_on.get(r.row_id, r.evidence)), touched[r.row_id]) for r in after.rows if r.row_id in touched
+            (replace(r, evidence=rest_on.get(r.row_id, r.evidence)), touched[r.row_id])
+            for r in after.rows
+            if r.row_id in touched
         ]
         rows += [(row, why) for row, why in _lost_ground(after, note.documents) if row.row_id not in touched]
         note = replace(
-            note, moved=tuple(moved), duties=tuple(duties), counts_before=before.counts,
-            rules_changed=before.judge != after.judge, affected=tuple(affected_articles(new, rows, titles)),
+            note,
+            moved=tuple(moved),
+            duties=tuple(duties),
+            counts_before=before.counts,
+            rules_changed=before.judge != after.judge,
+            affected=tuple(affected_articles(new, rows, titles)),
         )
     note = replace(note, reopened=tuple(_reopened(settings, old, new, shown)))
     write_snapshot(settings, note.generation, after)
@@ -185,7 +212,11 @@ def _reopened(settings: Settings, old: Library | None, new: Library, shown: Sequ
             if state.state == "suspect" and (was is None or was.state != "suspect"):
                 out.append(
                     Reopened(
-                        row.row_id, row.national.meta.title, row.requirement.address, state.label, state.decision.who,
+                        row.row_id,
+                        row.national.meta.title,
+                        row.requirement.address,
+                        state.label,
+                        state.decision.who,
                         tuple(f"{c.where}有变化" if c.new else f"{c.where}已不存在" for c in state.changes),
                     )
                 )
@@ -215,7 +246,10 @@ def write_note(settings: Settings, note: ChangeNote) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     number = len(list(folder.glob(f"{note.generation}*.json")))
     name = note.generation + (f"-{number + 1}" if number else "")
-    write_durably(folder / f"{name}.json", json.dumps(to_json(note), ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass"))
+    write_durably(
+        folder / f"{name}.json",
+        json.dumps(to_json(note), ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass"),
+    )
     file = folder / f"{name}.md"
     write_durably(file, as_markdown(note).encode("utf-8", "replace"))
     point(settings.index, NOTED, note.generation)
@@ -252,16 +286,26 @@ def summary_of(note: ChangeNote, file: str) -> dict:
     """The `changes` of the machine-readable summary: counts, and where the whole note is."""
     kinds = ("new", "amended", "facts", "renamed", "removed")
     return {
-        "note": file, "base": note.base, "empty": note.empty,
+        "note": file,
+        "base": note.base,
+        "empty": note.empty,
         "documents": {k: [d.title for d in note.documents if d.change == k] for k in kinds},
         "articles": [
-            {"title": d.title, "change": a.change, "old": a.old, "new": a.new} for d in note.documents for a in d.articles
+            {"title": d.title, "change": a.change, "old": a.old, "new": a.new}
+            for d in note.documents
+            for a in d.articles
         ],
-        "statuses": len(note.statuses), "new_duties": len(note.duties),
-        "moved": [{"id": m.row_id, "title": m.title, "address": m.address, "old": m.old, "new": m.new, "why": m.why} for m in note.moved],
+        "statuses": len(note.statuses),
+        "new_duties": len(note.duties),
+        "moved": [
+            {"id": m.row_id, "title": m.title, "address": m.address, "old": m.old, "new": m.new, "why": m.why}
+            for m in note.moved
+        ],
         "affected": [{"bureau": a.bureau, "title": a.title, "article": a.article} for a in note.affected],
         "reopened": [{"id": r.row_id, "title": r.title, "address": r.address} for r in note.reopened],
-        "dead_citations": len(note.dead), "missing": [t for t, _ in note.missing], "held": len(note.held),
+        "dead_citations": len(note.dead),
+        "missing": [t for t, _ in note.missing],
+        "held": len(note.held),
     }
 
 

@@ -37,8 +37,14 @@ WATCH_FILE = "watch.yaml"
 INBOX = "inbox"
 LEDGER = "links.json"
 STATES = {
-    "new": "待看", "unsure": "待确认", "downloaded": "已下载", "held": "暂缓", "known": "已收录", "repost": "重复",
-    "off_topic": "非本领域", "ignored": "不要",
+    "new": "待看",
+    "unsure": "待确认",
+    "downloaded": "已下载",
+    "held": "暂缓",
+    "known": "已收录",
+    "repost": "重复",
+    "off_topic": "非本领域",
+    "ignored": "不要",
 }
 _MAX_ATTACHMENTS = 6
 _FEW = 5
@@ -127,14 +133,20 @@ def load_watchlist(corpus: Path) -> tuple[WatchList, list[Finding]]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CatalogError(f"{path}: cannot be read ({str(error).splitlines()[0]})", hint="See docs/updating.md for its form.") from error
+        raise CatalogError(
+            f"{path}: cannot be read ({str(error).splitlines()[0]})", hint="See docs/updating.md for its form."
+        ) from error
     if not isinstance(data, dict) or not isinstance(data.get("sources"), list):
         raise CatalogError(f"{path}: no list named sources", hint="See docs/updating.md for its form.")
     sources, findings = [], []
     for number, entry in enumerate(data["sources"], 1):
         problem = _problem(entry, {s.id for s in sources})
         if problem:
-            findings.append(Finding("error", f"{WATCH_FILE}: source {number}", problem, "Correct the entry; the others are watched."))
+            findings.append(
+                Finding(
+                    "error", f"{WATCH_FILE}: source {number}", problem, "Correct the entry; the others are watched."
+                )
+            )
         else:
             sources.append(Source(**entry))
     words = {k: tuple(map(str, data.get(k) or ())) for k in ("topics", "ignore")}
@@ -147,7 +159,9 @@ def _problem(entry: object, known: set[str]) -> str:
     unknown = set(entry) - {f.name for f in fields(Source)}
     missing = [k for k in ("id", "url", "level") if not isinstance(entry.get(k), str) or not entry[k]]
     if unknown or missing:
-        return f"unknown field {', '.join(map(str, sorted(unknown)))}" if unknown else f"{', '.join(missing)} is missing"
+        return (
+            f"unknown field {', '.join(map(str, sorted(unknown)))}" if unknown else f"{', '.join(missing)} is missing"
+        )
     if entry["level"] not in LEVELS:
         return f"level {entry['level']} is not one of {', '.join(LEVELS)}"
     return f"id {entry['id']} is used twice" if entry["id"] in known else ""
@@ -157,7 +171,12 @@ def _problem(entry: object, known: set[str]) -> str:
 
 
 def watch_all(
-    settings: Settings, *, only: Sequence[str] = (), auto: bool = False, client: Client | None = None, delay_s: float = 2.0,
+    settings: Settings,
+    *,
+    only: Sequence[str] = (),
+    auto: bool = False,
+    client: Client | None = None,
+    delay_s: float = 2.0,
     progress: Progress | None = None,
 ) -> WatchSummary:
     """Look at every watched page, record what is new, and with `auto` download what is of interest.
@@ -178,7 +197,14 @@ def watch_all(
         for number, source in enumerate(chosen, 1):
             links, problems = look(source, ledger, client)
             findings += problems
-            new = record(links or [], source, watchlist, ledger, known, suspicious=any(p.what.startswith(_REDESIGN) for p in problems))
+            new = record(
+                links or [],
+                source,
+                watchlist,
+                ledger,
+                known,
+                suspicious=any(p.what.startswith(_REDESIGN) for p in problems),
+            )
             counts.append((source.id, len(links or ()), len(new)))
             fresh += new
             save()
@@ -201,7 +227,10 @@ def settle(ledger: Ledger, known: Known) -> None:
 
 def polite_client(settings: Settings, delay_s: float) -> Client:
     """A client that keeps broken downloads in the inbox."""
-    return Client(Limits(delay_s=delay_s, max_bytes=settings.max_file_mb * 2**20), partial_dir=settings.corpus / INBOX / ".partial")
+    return Client(
+        Limits(delay_s=delay_s, max_bytes=settings.max_file_mb * 2**20),
+        partial_dir=settings.corpus / INBOX / ".partial",
+    )
 
 
 _REDESIGN = "所有链接都是新的"
@@ -223,13 +252,20 @@ def look(source: Source, ledger: Ledger, client: Client) -> tuple[list[Link] | N
     links = [] if problem else find_links(text, reply.final_url, selectors)
     if not links:
         what = problem or ("没有找到链接，页面可能已改版" if last.keys else "没有找到链接")
-        return None, [Finding("error", where, what, "Open the page; correct the url or give item, link and date selectors.")]
+        return None, [
+            Finding("error", where, what, "Open the page; correct the url or give item, link and date selectors.")
+        ]
     keys = tuple(address_key(link.url) for link in links)
     newest = max(link.date for link in links)
     findings = []
     if _redesigned(last, links, keys):
         findings.append(
-            Finding("warning", where, f"{_REDESIGN}（{len(links)} 条），页面可能已改版，未当作新文件", f"Check, then: kb watch --accept {source.id}")
+            Finding(
+                "warning",
+                where,
+                f"{_REDESIGN}（{len(links)} 条），页面可能已改版，未当作新文件",
+                f"Check, then: kb watch --accept {source.id}",
+            )
         )
     ledger.visits[source.id] = Visit(_now(), keys, max(newest, last.newest), reply.etag, reply.last_modified)
     return links, findings
@@ -274,11 +310,19 @@ def _family(title: str) -> str:
 
 
 def record(
-    links: Iterable[Link], source: Source, watchlist: WatchList, ledger: Ledger, known: Known, *, suspicious: bool = False
+    links: Iterable[Link],
+    source: Source,
+    watchlist: WatchList,
+    ledger: Ledger,
+    known: Known,
+    *,
+    suspicious: bool = False,
 ) -> list[Item]:
     """Put links that were never seen into the ledger; returns those. An old title at a new address is no news."""
     by_title = {(i.source, i.title): i for i in ledger.items.values()}
-    families = {_family(i.title): i for i in reversed(list(ledger.items.values())) if i.state not in ("off_topic", "repost")}
+    families = {
+        _family(i.title): i for i in reversed(list(ledger.items.values())) if i.state not in ("off_topic", "repost")
+    }
     fresh = []
     for link in links:
         key = hashlib.sha256(address_key(link.url).encode()).hexdigest()[:8]
@@ -326,7 +370,12 @@ def classified(item: Item, source: Source, watchlist: WatchList, known: Known, f
 
 
 def download(
-    settings: Settings, ids: Sequence[str], *, client: Client | None = None, delay_s: float = 2.0, progress: Progress | None = None
+    settings: Settings,
+    ids: Sequence[str],
+    *,
+    client: Client | None = None,
+    delay_s: float = 2.0,
+    progress: Progress | None = None,
 ) -> list[Item]:
     """Download approved items into the inbox and put each through the gate; returns them as they are now.
 
@@ -335,7 +384,9 @@ def download(
     """
     with opened(settings) as (ledger, save):
         wanted = _named(ledger, ids)
-        _download(wanted, settings, ledger, client or polite_client(settings, delay_s), Known.of(settings), save, progress)
+        _download(
+            wanted, settings, ledger, client or polite_client(settings, delay_s), Known.of(settings), save, progress
+        )
         return [ledger.items[i.id] for i in wanted]
 
 
@@ -382,9 +433,13 @@ def _suffix(reply: Reply) -> str:
     if not reply.body.strip():
         raise FetchError(f"{reply.url}: 内容为空（0 字节）", hint="Try again later.")
     named = Path(urlsplit(reply.final_url).path).suffix.lower()
-    kind = kind_of(reply.body, named if named in {s for suffixes in KINDS.values() for s in suffixes} else "", reply.url)
+    kind = kind_of(
+        reply.body, named if named in {s for suffixes in KINDS.values() for s in suffixes} else "", reply.url
+    )
     announced = reply.content_type.split(";")[0].strip().lower()
-    if kind == "html" and (announced in ("application/pdf", "application/ofd", "application/zip") or "office" in announced):
+    if kind == "html" and (
+        announced in ("application/pdf", "application/ofd", "application/zip") or "office" in announced
+    ):
         raise FetchError(f"{reply.url}: 应为文件，得到的是网页", hint="Open the address in a browser.")
     return named if named in KINDS[kind] else KINDS[kind][0]
 
@@ -458,7 +513,9 @@ def opened(settings: Settings) -> Iterator[tuple[Ledger, Callable[[], None]]]:
     except Timeout:
         raise LockedError("another run is watching", hint="Wait for it, then try again.") from None
     except OSError as error:
-        raise CatalogError(f"{folder} cannot be written ({error.strerror or error})", hint="Check its rights.") from error
+        raise CatalogError(
+            f"{folder} cannot be written ({error.strerror or error})", hint="Check its rights."
+        ) from error
     try:
         ledger = read_ledger(settings)
 
@@ -486,7 +543,9 @@ def read_ledger(settings: Settings) -> Ledger:
         items = [replace(from_json(Item, i), files=tuple(i.get("files", ()))) for i in data["items"]]
         return Ledger({i.id: i for i in items}, {k: from_json(Visit, v) for k, v in data["visits"].items()})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CatalogError(f"{path}: cannot be read ({error})", hint="Restore it from a backup, or move it away to start again.") from error
+        raise CatalogError(
+            f"{path}: cannot be read ({error})", hint="Restore it from a backup, or move it away to start again."
+        ) from error
 
 
 def _named(ledger: Ledger, ids: Sequence[str]) -> list[Item]:
@@ -530,13 +589,16 @@ def inbox_findings(settings: Settings) -> tuple[Finding, ...]:
             fix = f"See {item.url}; then kb watch --approve {item.id} or --ignore {item.id}"
             out.append(Finding("warning", f"{INBOX}: 《{item.title}》", item.reason, fix))
         elif item.state == "downloaded":
-            out.append(Finding("info", f"{INBOX}/{item.files[0]}", "已下载，待入库", f"kb ingest {folder / item.files[0]}"))
+            out.append(
+                Finding("info", f"{INBOX}/{item.files[0]}", "已下载，待入库", f"kb ingest {folder / item.files[0]}")
+            )
     unsure: dict[str, int] = {}
     for item in ledger.items.values():
         if item.state == "unsure":
             unsure[item.source] = unsure.get(item.source, 0) + 1
     out += [
-        Finding("warning", source, f"{n} 个链接待确认，页面可能已改版", f"kb watch --accept {source}") for source, n in unsure.items()
+        Finding("warning", source, f"{n} 个链接待确认，页面可能已改版", f"kb watch --accept {source}")
+        for source, n in unsure.items()
     ]
     return (*out, *_dropped(folder, ledger, known))
 

@@ -16,7 +16,31 @@ from kb.segment import search_key, words
 SAME, MISSING, DIFFERS, ADDED = "same", "missing", "differs", "added"
 KIND_NAMES = {SAME: "两边都有", MISSING: "本地未见", DIFFERS: "两边不同", ADDED: "本地另有"}
 _GLUE = re.compile(r"[、，的和与或及等]{0,2}")
-_COMMON = frozenset(["应当", "不得", "可以", "按照", "依照", "有关", "规定", "进行", "相关", "开展", "以及", "或者", "其他", "国家", "部门", "情况", "工作", "活动", "管理", "要求", "需要"])
+_COMMON = frozenset(
+    [
+        "应当",
+        "不得",
+        "可以",
+        "按照",
+        "依照",
+        "有关",
+        "规定",
+        "进行",
+        "相关",
+        "开展",
+        "以及",
+        "或者",
+        "其他",
+        "国家",
+        "部门",
+        "情况",
+        "工作",
+        "活动",
+        "管理",
+        "要求",
+        "需要",
+    ]
+)
 _MODAL_TYPES = ("prohibition", "obligation", "permission", "encouragement")
 
 
@@ -41,7 +65,9 @@ class Comparison:
         """The marks of the national text that matter, in words."""
         parts = []
         for kind in (MISSING, DIFFERS):
-            found = list(dict.fromkeys(national[m.start : m.end].strip("，。；、 \n") for m in self.national if m.kind == kind))
+            found = list(
+                dict.fromkeys(national[m.start : m.end].strip("，。；、 \n") for m in self.national if m.kind == kind)
+            )
             if found:
                 parts.append(f"{KIND_NAMES[kind]}：{'、'.join(found[:8])}")
         return "；".join(parts)

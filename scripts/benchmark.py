@@ -19,8 +19,16 @@ import time
 from pathlib import Path
 
 QUERIES = (
-    "公共数据授权运营的收益怎么分配", "重要数据风险评估多久做一次", "个保法第三十八条", "刷脸进小区合规吗", "数据交易所日志保存几年",
-    "发改数据规〔2025〕26号", "未成年人个人信息谁来同意", "数据出境要不要申报", "政务数据共享争议怎么解决", "深圳有没有首席数据官制度",
+    "公共数据授权运营的收益怎么分配",
+    "重要数据风险评估多久做一次",
+    "个保法第三十八条",
+    "刷脸进小区合规吗",
+    "数据交易所日志保存几年",
+    "发改数据规〔2025〕26号",
+    "未成年人个人信息谁来同意",
+    "数据出境要不要申报",
+    "政务数据共享争议怎么解决",
+    "深圳有没有首席数据官制度",
 )
 
 
@@ -66,8 +74,12 @@ def _build(corpus: Path, index: Path) -> dict:
 
     summary = build(_settings(corpus, index))
     return {
-        "seconds": summary.seconds, "chunks": summary.chunks, "embedded": summary.embedded,
-        "provisions": summary.provisions, "requirements": summary.requirements, "peak_mib": _peak(),
+        "seconds": summary.seconds,
+        "chunks": summary.chunks,
+        "embedded": summary.embedded,
+        "provisions": summary.provisions,
+        "requirements": summary.requirements,
+        "peak_mib": _peak(),
     }
 
 
@@ -83,7 +95,12 @@ def _encode(corpus: Path, index: Path) -> dict:
     started = time.perf_counter()
     encoder.encode_passages(texts)
     seconds = time.perf_counter() - started
-    return {"texts": len(texts), "seconds": round(seconds, 2), "texts_per_s": round(len(texts) / seconds, 2), "peak_mib": _peak()}
+    return {
+        "texts": len(texts),
+        "seconds": round(seconds, 2),
+        "texts_per_s": round(len(texts) / seconds, 2),
+        "peak_mib": _peak(),
+    }
 
 
 def _search(corpus: Path, index: Path) -> dict:

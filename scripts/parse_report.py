@@ -39,7 +39,11 @@ def main() -> None:
     options = parser.parse_args()
     suffixes = {suffix for kinds in KINDS.values() for suffix in kinds}
     for folder in options.folders:
-        files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix.lower() in suffixes and p.stem.upper() != "README"]
+        files = [
+            p
+            for p in sorted(folder.rglob("*"))
+            if p.is_file() and p.suffix.lower() in suffixes and p.stem.upper() != "README"
+        ]
         started = time.process_time()
         rows = [outcome(path, folder, options.ocr) for path in files]
         show(folder, rows, options.worst, time.process_time() - started)
@@ -57,18 +61,32 @@ def outcome(path: Path, folder: Path, ocr: bool) -> Row:
     errors = [f.what for f in document.findings if f.severity == "error"]
     warnings = [f.what for f in document.findings if f.severity == "warning"]
     size = len("".join(document.text.split()))
-    return Row(name, source.media, document.quality, size, len(document.provisions), (*errors, *warnings), (-len(errors), -len(warnings), size))
+    return Row(
+        name,
+        source.media,
+        document.quality,
+        size,
+        len(document.provisions),
+        (*errors, *warnings),
+        (-len(errors), -len(warnings), size),
+    )
 
 
 def show(folder: Path, rows: list[Row], worst: int, seconds: float) -> None:
     """Counts that add up, then the worst files."""
     counts = Counter(row.outcome for row in rows)
     kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(row.kind for row in rows).most_common())
-    parts = " · ".join(f"{NAMES.get(name, '不能读取')} {counts[name]}" for name in ("complete", "doubtful", "incomplete", "refused"))
+    parts = " · ".join(
+        f"{NAMES.get(name, '不能读取')} {counts[name]}" for name in ("complete", "doubtful", "incomplete", "refused")
+    )
     total = sum(row.size for row in rows)
-    print(f"{folder}: {len(rows)} files ({kinds}) | {parts} | {total:,} characters, {sum(row.provisions for row in rows):,} provisions, {seconds:.1f} s")
+    print(
+        f"{folder}: {len(rows)} files ({kinds}) | {parts} | {total:,} characters, {sum(row.provisions for row in rows):,} provisions, {seconds:.1f} s"
+    )
     for row in sorted((row for row in rows if row.reasons), key=lambda row: row.rank)[:worst]:
-        print(f"  {NAMES.get(row.outcome, '不能读取')}  {row.name[:60]}  {row.size:,} characters: {'; '.join(row.reasons[:3])}")
+        print(
+            f"  {NAMES.get(row.outcome, '不能读取')}  {row.name[:60]}  {row.size:,} characters: {'; '.join(row.reasons[:3])}"
+        )
 
 
 if __name__ == "__main__":

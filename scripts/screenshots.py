@@ -41,9 +41,14 @@ def views(library: Library) -> list[tuple[str, str, int]]:
         return f"n={quote(r.requirement.doc_id)}&row={quote(r.row_id, safe='')}"
 
     out = [
-        ("overview", "", 1000), ("search", f"search?q={quote('重要数据风险评估多久做一次')}", 1000), ("gaps", "gaps", 800),
-        ("gaps-row", f"gaps?{row(partial)}", 1350), ("review", f"review?{row(differs)}", 1250), ("library", "library", 800),
-        ("document", f"library?doc={quote(local.doc_id)}", 900), ("citations", f"library?doc={quote(partial.requirement.doc_id)}&v={quote('引用关系')}", 900),
+        ("overview", "", 1000),
+        ("search", f"search?q={quote('重要数据风险评估多久做一次')}", 1000),
+        ("gaps", "gaps", 800),
+        ("gaps-row", f"gaps?{row(partial)}", 1350),
+        ("review", f"review?{row(differs)}", 1250),
+        ("library", "library", 800),
+        ("document", f"library?doc={quote(local.doc_id)}", 900),
+        ("citations", f"library?doc={quote(partial.requirement.doc_id)}&v={quote('引用关系')}", 900),
         ("update", "update", 800),
     ]
     if drafts:
@@ -66,7 +71,13 @@ def main() -> None:
     wanted = views(library)
     with served(settings) as address, browser() as chrome:
         for name, path, height in wanted:
-            shoot(chrome, f"{address}/{path}", args.out / f"{name}.png", height, press="开始比对" if name == "draft" else "")
+            shoot(
+                chrome,
+                f"{address}/{path}",
+                args.out / f"{name}.png",
+                height,
+                press="开始比对" if name == "draft" else "",
+            )
         if args.dark:
             for name, path, height in wanted:
                 if name in ("overview", "gaps-row"):

@@ -95,7 +95,9 @@ class VectorCache:
         return self.encode(texts, query=False)
 
     def save(self) -> None:
-        np.savez(self.path, texts=np.array(list(self.held)), vectors=np.array(list(self.held.values()), dtype=np.float32))
+        np.savez(
+            self.path, texts=np.array(list(self.held)), vectors=np.array(list(self.held.values()), dtype=np.float32)
+        )
 
 
 def load_documents(corpus: Path) -> dict[str, Document]:
@@ -119,7 +121,9 @@ def load_documents_plain(corpus: Path) -> dict[str, Document]:
     return out
 
 
-def build_rows(labels: Sequence[Label], documents: dict[str, Document], vectors: VectorCache, weight: float = 1.0) -> list[Row]:
+def build_rows(
+    labels: Sequence[Label], documents: dict[str, Document], vectors: VectorCache, weight: float = 1.0
+) -> list[Row]:
     nationals: dict[str, National] = {}
     scopes: dict[tuple[str, ...], Scope] = {}
     requirements = [resolve(label, documents) for label in labels]
@@ -138,7 +142,10 @@ def build_rows(labels: Sequence[Label], documents: dict[str, Document], vectors:
         found = candidates(duty, scope)
         for candidate in found:
             candidate.features.update(reverse_features(duty, national, scope, candidate))
-        names = [(squeeze(scope.articles[c.article].document.meta.title), scope.articles[c.article].provision.label) for c in found]
+        names = [
+            (squeeze(scope.articles[c.article].document.meta.title), scope.articles[c.article].provision.label)
+            for c in found
+        ]
         grades = [2 if n in label.decisive else 1 if n in label.related else 0 for n in names]
         rows.append(Row(weight, label, requirement, national, scope, duty, found, grades))
     return rows
@@ -152,18 +159,36 @@ def linear(names, X, y, classes, C=0.1, weights=None):
     scale[scale < 1e-9] = 1.0
     model = LogisticRegression(C=C, max_iter=1500).fit((X - mean) / scale, y, sample_weight=weights)
     assert list(model.classes_) == list(classes)
-    return {"type": "linear", "mean": mean.tolist(), "scale": scale.tolist(), "coef": model.coef_.tolist(), "intercept": model.intercept_.tolist()}
+    return {
+        "type": "linear",
+        "mean": mean.tolist(),
+        "scale": scale.tolist(),
+        "coef": model.coef_.tolist(),
+        "intercept": model.intercept_.tolist(),
+    }
 
 
 def boosted(names, X, y, classes, rounds=90, depth=3, rate=0.06, seed=0, weights=None):
     model = GradientBoostingClassifier(
-        n_estimators=rounds, max_depth=depth, learning_rate=rate, subsample=0.6, max_features=0.3, min_samples_leaf=5, random_state=seed
+        n_estimators=rounds,
+        max_depth=depth,
+        learning_rate=rate,
+        subsample=0.6,
+        max_features=0.3,
+        min_samples_leaf=5,
+        random_state=seed,
     ).fit(X, y, sample_weight=weights)
     assert list(model.classes_) == list(classes)
     raw = model._raw_predict_init(X[:1].astype(np.float32))[0]
     trees = [
         [
-            [t.tree_.feature.tolist(), t.tree_.threshold.tolist(), t.tree_.children_left.tolist(), t.tree_.children_right.tolist(), t.tree_.value[:, 0, 0].tolist()]
+            [
+                t.tree_.feature.tolist(),
+                t.tree_.threshold.tolist(),
+                t.tree_.children_left.tolist(),
+                t.tree_.children_right.tolist(),
+                t.tree_.value[:, 0, 0].tolist(),
+            ]
             for t in stage
         ]
         for stage in model.estimators_
@@ -172,7 +197,9 @@ def boosted(names, X, y, classes, rounds=90, depth=3, rate=0.06, seed=0, weights
 
 
 def classifier(names, X, y, classes, *, C, seeds=(0,), rounds=90, depth=3, weights=None):
-    members = [linear(names, X, y, classes, C, weights)] + [boosted(names, X, y, classes, rounds, depth, seed=s, weights=weights) for s in seeds]
+    members = [linear(names, X, y, classes, C, weights)] + [
+        boosted(names, X, y, classes, rounds, depth, seed=s, weights=weights) for s in seeds
+    ]
     return {"names": list(names), "classes": list(classes), "members": members}
 
 
@@ -219,7 +246,9 @@ def held_out_cases(rows: Sequence[Row], group: Callable[[Row], str], folds: int 
 def fit_labels(rows: Sequence[Row], cases: Sequence[Case]) -> dict:
     """The two classifiers behind steps 2 to 6; duties that step 1 decides take no part."""
     keep = [
-        i for i, r in enumerate(rows) if not outside_scope(r.requirement, r.scope) and r.label.labels[0] != NOT_APPLICABLE
+        i
+        for i, r in enumerate(rows)
+        if not outside_scope(r.requirement, r.scope) and r.label.labels[0] != NOT_APPLICABLE
     ]
     feats = [cases[i].features for i in keep]
     names = sorted({k for f in feats for k in f})
@@ -239,8 +268,12 @@ def fit_labels(rows: Sequence[Row], cases: Sequence[Case]) -> dict:
 def fit(rows: Sequence[Row], group: Callable[[Row], str]) -> dict:
     """The whole model; the labels are fitted on held-out rank scores."""
     return {
-        "format": 1, "version": time.strftime("%Y-%m-%d"), "rank": fit_rank(rows),
-        **fit_labels(rows, held_out_cases(rows, group)), "calibration": [], "bias": {CLASH: CLASH_BIAS},
+        "format": 1,
+        "version": time.strftime("%Y-%m-%d"),
+        "rank": fit_rank(rows),
+        **fit_labels(rows, held_out_cases(rows, group)),
+        "calibration": [],
+        "bias": {CLASH: CLASH_BIAS},
     }
 
 
@@ -253,8 +286,15 @@ def apply(model_data: dict, rows: Sequence[Row], cases: Sequence[Case]) -> list[
         label = choose(shares, model.bias)
         out.append(
             Assessment(
-                requirement_id=row.requirement.requirement_id, scope=row.scope.titles, label=label, proposed_label=label, tag="",
-                rule="", confidence=min(1.0, shares[label]), severity="", evidence=evidence_of(case, row.scope, label),
+                requirement_id=row.requirement.requirement_id,
+                scope=row.scope.titles,
+                label=label,
+                proposed_label=label,
+                tag="",
+                rule="",
+                confidence=min(1.0, shares[label]),
+                severity="",
+                evidence=evidence_of(case, row.scope, label),
                 elements={k: f"{v:.2f}" for k, v in shares.items()},
             )
         )
@@ -280,7 +320,8 @@ def isotonic(rows: Sequence[Row], got) -> list[tuple[float, float]]:
     """Knots (raw probability, observed accuracy) from held-out predictions; duties decided by rule are left out."""
     pairs = [
         (a.confidence, float(a.proposed_label in r.label.labels))
-        for r, a in zip(rows, got, strict=True) if a.proposed_label != NOT_APPLICABLE
+        for r, a in zip(rows, got, strict=True)
+        if a.proposed_label != NOT_APPLICABLE
     ]
     x, y = (np.array(v) for v in zip(*pairs, strict=True))
     fitted = IsotonicRegression(out_of_bounds="clip", y_min=0.05, y_max=0.98).fit(x, y)
@@ -291,7 +332,9 @@ def isotonic(rows: Sequence[Row], got) -> list[tuple[float, float]]:
 
 def report(name: str, rows: Sequence[Row], got) -> dict:
     out = score([r.label for r in rows], got)
-    print(f"{name}: n {out['n']} accuracy {out['accuracy']} macro-F1 {out['macro_f1']} ev@1 {out['evidence@1']} ev@5 {out['evidence@5']}")
+    print(
+        f"{name}: n {out['n']} accuracy {out['accuracy']} macro-F1 {out['macro_f1']} ev@1 {out['evidence@1']} ev@5 {out['evidence@5']}"
+    )
     return out
 
 
@@ -299,7 +342,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--labels", type=Path, nargs="+", required=True)
-    parser.add_argument("--extra", type=Path, nargs="*", default=[], help="label files that count EXTRA_WEIGHT in fitting")
+    parser.add_argument(
+        "--extra", type=Path, nargs="*", default=[], help="label files that count EXTRA_WEIGHT in fitting"
+    )
     parser.add_argument("--out", type=Path, default=Path("kb/data/judge_model.json"))
     parser.add_argument("--cache", type=Path, default=Path("judge_vectors.npz"))
     parser.add_argument("--encoder")
@@ -313,13 +358,18 @@ def main() -> None:
     rows: list[Row] = []
     files: dict[int, str] = {}
     for path, weight in (*((p, 1.0) for p in args.labels), *((p, EXTRA_WEIGHT) for p in args.extra)):
-        for row in build_rows(read_labels(path.read_text(encoding="utf-8").splitlines(), path.name), documents, vectors, weight):
+        for row in build_rows(
+            read_labels(path.read_text(encoding="utf-8").splitlines(), path.name), documents, vectors, weight
+        ):
             files[id(row)] = path.stem
             rows.append(row)
     if getattr(vectors, "dirty", False):
         vectors.save()
     print(f"{len(rows)} labels, features {time.time() - began:.0f} s", file=sys.stderr)
-    by_document, by_scope = (lambda r: squeeze(r.label.title)), (lambda r: "|".join(sorted(map(squeeze, r.label.scope))))
+    by_document, by_scope = (
+        (lambda r: squeeze(r.label.title)),
+        (lambda r: "|".join(sorted(map(squeeze, r.label.scope)))),
+    )
     model = fit(rows, by_document)
     write_model(args.out, model)
     if not args.no_cv:
@@ -348,7 +398,9 @@ def write_errors(path: Path, rows, got) -> None:
         if a.proposed_label in row.label.labels:
             continue
         top = " ; ".join(f"{e.article} {e.quote[:60]}" for e in a.evidence[:2])
-        lines.append(f"{row.label.label_id} gold {row.label.labels} got {a.proposed_label} {dict(a.elements)}\n   {row.requirement.text}\n   top: {top}\n   gold ev: {sorted(x[1] for x in row.label.decisive)}")
+        lines.append(
+            f"{row.label.label_id} gold {row.label.labels} got {a.proposed_label} {dict(a.elements)}\n   {row.requirement.text}\n   top: {top}\n   gold ev: {sorted(x[1] for x in row.label.decisive)}"
+        )
     path.write_text("\n".join(lines), encoding="utf-8")
 
 

@@ -31,8 +31,19 @@ FOLDS = 5
 # What the ranking should do where the training queries say little (documents cited in words, drafts, openings): the fit
 # starts here and is pulled back here.
 PRIOR = {
-    "fused": 1.0, "coverage": 0.6, "coverage_added": 0.4, "heading": 0.2, "level_match": 0.5, "intent": 0.25, "current": 0.5,
-    "background": -0.6, "in_cited": 1.0, "cited_and_said": 4.0, "term": 1.0, "opening": -1.2, "short": -0.1,
+    "fused": 1.0,
+    "coverage": 0.6,
+    "coverage_added": 0.4,
+    "heading": 0.2,
+    "level_match": 0.5,
+    "intent": 0.25,
+    "current": 0.5,
+    "background": -0.6,
+    "in_cited": 1.0,
+    "cited_and_said": 4.0,
+    "term": 1.0,
+    "opening": -1.2,
+    "short": -0.1,
 }
 # share of answerable questions that must stay answered; the nearest texts are shown for the others all the same
 KEPT = 0.9
@@ -59,7 +70,8 @@ def main() -> None:
     answer, bias = _fit_answers(library, labelled, args)
     weights = {
         "rank": dict(zip(FEATURES, rank.round(4).tolist(), strict=True)),
-        "answer": dict(zip(ANSWER_FEATURES, answer.round(4).tolist(), strict=True)), "answer_bias": round(float(bias), 4),
+        "answer": dict(zip(ANSWER_FEATURES, answer.round(4).tolist(), strict=True)),
+        "answer_bias": round(float(bias), 4),
     }
     print(json.dumps(weights, ensure_ascii=False))
     if args.write:
@@ -94,7 +106,9 @@ def _pairs(x: np.ndarray, grades: np.ndarray) -> np.ndarray:
     return np.asarray(out).reshape(-1, x.shape[1])
 
 
-def _fit_pairs(pairs: list[np.ndarray], prior: np.ndarray, l2: float, steps: int = 3000, rate: float = 0.3) -> np.ndarray:
+def _fit_pairs(
+    pairs: list[np.ndarray], prior: np.ndarray, l2: float, steps: int = 3000, rate: float = 0.3
+) -> np.ndarray:
     """Minimise the mean log(1 + exp(-w.d)) over queries plus l2 |w - prior|^2 by gradient descent from the prior."""
     stacked = np.concatenate(pairs)
     share = np.concatenate([np.full(len(p), 1 / max(len(p), 1)) for p in pairs]) / len(pairs)
@@ -132,12 +146,16 @@ def _fit_answers(library: Library, queries, args) -> tuple[np.ndarray, float]:
 
     groups = [[row(q.query) for q in queries if q.relevant], [row(q.query) for q in queries if not q.relevant]]
     if args.outside:
-        lines = [json.loads(line)["query"] for line in args.outside.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [
+            json.loads(line)["query"] for line in args.outside.read_text(encoding="utf-8").splitlines() if line.strip()
+        ]
         random.Random(11).shuffle(lines)
         groups.append([row(text) for text in lines[: args.outside_count]])
     x = np.asarray([r for group in groups for r in group])
     y = np.asarray([1.0] * len(groups[0]) + [0.0] * (len(x) - len(groups[0])))
-    share = np.concatenate([np.full(len(g), (0.5 if k == 0 else 0.5 / (len(groups) - 1)) / max(len(g), 1)) for k, g in enumerate(groups)])
+    share = np.concatenate(
+        [np.full(len(g), (0.5 if k == 0 else 0.5 / (len(groups) - 1)) / max(len(g), 1)) for k, g in enumerate(groups)]
+    )
     mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
     z = (x - mean) / spread
     w, b = np.zeros(x.shape[1]), 0.0
@@ -147,8 +165,10 @@ def _fit_answers(library: Library, queries, args) -> tuple[np.ndarray, float]:
         w, b = w - (z.T @ gradient + 0.002 * w), b - gradient.sum()
     scores = z @ w + b
     line = np.quantile(scores[y > 0], 1 - KEPT)
-    print(f"answering: {KEPT:.2f} of {len(groups[0])} answerable kept; "
-          f"{(scores[y == 0] < line).mean():.2f} of {int((y == 0).sum())} unanswerable recognised")
+    print(
+        f"answering: {KEPT:.2f} of {len(groups[0])} answerable kept; "
+        f"{(scores[y == 0] < line).mean():.2f} of {int((y == 0).sum())} unanswerable recognised"
+    )
     raw = w / spread
     return raw, float(b - raw @ mean - line)
 

@@ -19,8 +19,14 @@ from kb.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 ARGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 )
 WAIT = 60_000
 
@@ -44,11 +50,28 @@ def served(settings: Settings) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     env = os.environ | {
-        "KB_CORPUS": str(settings.corpus), "KB_INDEX": str(settings.index), "KB_ENCODER": settings.encoder, "PYTHONPATH": str(ROOT),
+        "KB_CORPUS": str(settings.corpus),
+        "KB_INDEX": str(settings.index),
+        "KB_ENCODER": settings.encoder,
+        "PYTHONPATH": str(ROOT),
     }
-    line = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.headless", "true", "--server.port", str(port)]
+    line = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(ROOT / "app.py"),
+        "--server.headless",
+        "true",
+        "--server.port",
+        str(port),
+    ]
     server = subprocess.Popen(
-        [*line, "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*line, "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"
     try:

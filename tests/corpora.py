@@ -11,9 +11,18 @@ NATIONAL = "国家数据甲办法"
 LOCAL = "深圳经济特区数据乙条例"
 _WHO = ("市数据主管部门", "公共管理和服务机构", "数据处理者", "国务院有关部门", "地方人民政府", "网信部门")
 _ACT = (
-    "应当建立数据分类分级保护制度", "应当每年开展一次风险评估并报送评估报告", "不得非法收集、使用个人信息", "应当编制公共数据资源目录并及时更新",
-    "可以依法开展授权运营", "应当在三十日内作出答复", "应当制定数据安全事件应急预案", "鼓励企业开放数据", "应当保存日志不少于六个月",
-    "应当对重要数据进行备份和加密", "应当明确数据安全负责人和管理机构", "不得将公共数据授权运营收益用于其他用途",
+    "应当建立数据分类分级保护制度",
+    "应当每年开展一次风险评估并报送评估报告",
+    "不得非法收集、使用个人信息",
+    "应当编制公共数据资源目录并及时更新",
+    "可以依法开展授权运营",
+    "应当在三十日内作出答复",
+    "应当制定数据安全事件应急预案",
+    "鼓励企业开放数据",
+    "应当保存日志不少于六个月",
+    "应当对重要数据进行备份和加密",
+    "应当明确数据安全负责人和管理机构",
+    "不得将公共数据授权运营收益用于其他用途",
 )
 
 
@@ -48,7 +57,11 @@ def edit(folder: Path, rng: random.Random) -> str:
     kind = rng.choice(["word", "word", "insert", "delete", "new", "remove", "rename", "noise", "same"])
     if kind == "word" and places:
         i = rng.choice(places)
-        lines[i] = lines[i].replace("应当", "可以", 1) if "应当" in lines[i] else lines[i].rstrip("\n") + f"{rng.choice(_WHO)}{rng.choice(_ACT)}。"
+        lines[i] = (
+            lines[i].replace("应当", "可以", 1)
+            if "应当" in lines[i]
+            else lines[i].rstrip("\n") + f"{rng.choice(_WHO)}{rng.choice(_ACT)}。"
+        )
     elif kind == "insert" and places:
         lines.insert(places[-1] + 1, article(len(places) + 1, rng))
     elif kind == "delete" and len(places) > 2:

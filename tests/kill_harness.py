@@ -34,7 +34,9 @@ def main(folder: Path, rounds: int, seed: int) -> None:
     )
     write_corpus(settings.corpus, documents=4, articles=4, seed=seed)
     reviews = ReviewLog(settings.corpus / "reviews.jsonl")
-    reviews.append(Event("e1", "2026-01-01T00:00:00+00:00", "甲", "row@chain", "doc", "第一条", after={"label": "已覆盖"}))
+    reviews.append(
+        Event("e1", "2026-01-01T00:00:00+00:00", "甲", "row@chain", "doc", "第一条", after={"label": "已覆盖"})
+    )
     if _child(lambda ready: build(settings)) != 0:
         sys.exit("the first build failed")
     whole = min(_timed(settings) for _ in range(3))

@@ -25,18 +25,23 @@ TEXT = "\n".join((TITLE, *ARTICLES))
 def pdf(pages: list[list[tuple[float, float, str]]], *, picture: bool = False) -> bytes:
     """A PDF whose pages hold (x, y from the bottom, text); no fonts are embedded. `picture` draws a black square instead."""
     objects: list[bytes] = [b"<< /Type /Catalog /Pages 2 0 R >>", b""]
-    objects.append(b"<< /Type /Font /Subtype /Type0 /BaseFont /STSong-Light /Encoding /UniGB-UTF16-H /DescendantFonts [4 0 R] >>")
+    objects.append(
+        b"<< /Type /Font /Subtype /Type0 /BaseFont /STSong-Light /Encoding /UniGB-UTF16-H /DescendantFonts [4 0 R] >>"
+    )
     objects.append(
         b"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /STSong-Light /CIDSystemInfo << /Registry (Adobe) /Ordering (GB1) /Supplement 4 >>"
         b" /DW 1000 >>"
     )
     kids = []
     for page in pages:
-        lines = "".join(f"BT /F1 15 Tf 1 0 0 1 {x} {y} Tm <{text.encode('utf-16-be').hex()}> Tj ET\n" for x, y, text in page)
+        lines = "".join(
+            f"BT /F1 15 Tf 1 0 0 1 {x} {y} Tm <{text.encode('utf-16-be').hex()}> Tj ET\n" for x, y, text in page
+        )
         content = (lines + ("0 0 0 rg 100 100 300 300 re f\n" if picture else "")).encode()
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
         objects.append(
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F1 3 0 R >> >> /Contents %d 0 R >>" % len(objects)
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F1 3 0 R >> >> /Contents %d 0 R >>"
+            % len(objects)
         )
         kids.append(len(objects))
     objects[1] = b"<< /Type /Pages /Count %d /Kids [%s] >>" % (len(kids), b" ".join(b"%d 0 R" % k for k in kids))
@@ -53,7 +58,9 @@ def pdf(pages: list[list[tuple[float, float, str]]], *, picture: bool = False) -
     return out.getvalue()
 
 
-def wrapped_pdf(paragraphs: tuple[str, ...] = (TITLE, *ARTICLES), *, width: int = 28, rows: int = 14, furniture: bool = True) -> bytes:
+def wrapped_pdf(
+    paragraphs: tuple[str, ...] = (TITLE, *ARTICLES), *, width: int = 28, rows: int = 14, furniture: bool = True
+) -> bytes:
     """Paragraphs typeset as offices do: two characters of indentation, full lines of `width` characters, running title, page number."""
     lines: list[tuple[float, str]] = []
     for number, paragraph in enumerate(paragraphs):
@@ -108,10 +115,16 @@ def table(*rows: tuple[str, ...]) -> str:
 def docx(body: str, levels: str = "", extra: dict[str, str] | None = None) -> bytes:
     """A DOCX with this body and one list (number 1) with these levels."""
     numbering = f'<w:numbering {_W}><w:abstractNum w:abstractNumId="0">{levels}</w:abstractNum><w:num w:numId="1"><w:abstractNumId w:val="0"/></w:num></w:numbering>'
-    return archive({
-        "[Content_Types].xml": _TYPES, "_rels/.rels": _ROOT, "word/_rels/document.xml.rels": _PARTS, "word/numbering.xml": numbering,
-        "word/document.xml": f'<?xml version="1.0" encoding="UTF-8"?><w:document {_W}><w:body>{body}</w:body></w:document>', **(extra or {}),
-    })
+    return archive(
+        {
+            "[Content_Types].xml": _TYPES,
+            "_rels/.rels": _ROOT,
+            "word/_rels/document.xml.rels": _PARTS,
+            "word/numbering.xml": numbering,
+            "word/document.xml": f'<?xml version="1.0" encoding="UTF-8"?><w:document {_W}><w:body>{body}</w:body></w:document>',
+            **(extra or {}),
+        }
+    )
 
 
 def sample_docx() -> bytes:
@@ -131,7 +144,9 @@ def ofd(pages: list[list[tuple[float, float, str]]], *, locations: list[str] | N
             f'<ofd:TextObject Boundary="{x} {y} 180 6" Size="5"><ofd:TextCode X="0" Y="4.5">{escape(content)}</ofd:TextCode></ofd:TextObject>'
             for x, y, content in page
         )
-        members[f"Doc_0/Pages/Page_{number}/Content.xml"] = f"<ofd:Page {ns}><ofd:Content><ofd:Layer>{text}</ofd:Layer></ofd:Content></ofd:Page>"
+        members[f"Doc_0/Pages/Page_{number}/Content.xml"] = (
+            f"<ofd:Page {ns}><ofd:Content><ofd:Layer>{text}</ofd:Layer></ofd:Content></ofd:Page>"
+        )
         place = locations[number] if locations else f"Pages/Page_{number}/Content.xml"
         listed.append(f'<ofd:Page ID="{number + 1}" BaseLoc="{place}"/>')
     members["Doc_0/Document.xml"] = (

@@ -66,7 +66,7 @@ def test_imports_have_no_cycle():
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, " -> ".join((*path[path.index(name):], name))
+        assert name not in path, " -> ".join((*path[path.index(name) :], name))
         if name not in done:
             for other in sorted(graph.get(name, ())):
                 visit(other, (*path, name))

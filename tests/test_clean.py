@@ -28,9 +28,17 @@ def test_an_unknown_step_names_the_valid_ones():
         ("letter_spacing", "第 十 二 条 使用资金的", "第十二条 使用资金的"),
         ("letter_spacing", "第一章总则", "第一章 总则"),
         ("letter_spacing", "广州 市第 十六 届人 民代 表大 会", "广州市第十六届人民代表大会"),
-        ("letter_spacing", "国家发展改革委 国家数据局 财政部 教育部 科技部", "国家发展改革委 国家数据局 财政部 教育部 科技部"),
+        (
+            "letter_spacing",
+            "国家发展改革委 国家数据局 财政部 教育部 科技部",
+            "国家发展改革委 国家数据局 财政部 教育部 科技部",
+        ),
         ("letter_spacing", "第二章规定的措施", "第二章规定的措施"),
-        ("number_spacing", "自 2025 年 3 月 1 日起 20 个工作日内，〔2025〕 50 号", "自2025年3月1日起 20个工作日内，〔2025〕50号"),
+        (
+            "number_spacing",
+            "自 2025 年 3 月 1 日起 20 个工作日内，〔2025〕 50 号",
+            "自2025年3月1日起 20个工作日内，〔2025〕50号",
+        ),
         ("number_spacing", "附表 1 2 3", "附表 1 2 3"),
         ("scan_errors", "（-）加强管理\n第-条 甲\n2O25年1月l日", "（一）加强管理\n第一条 甲\n2025年1月1日"),
         ("scan_errors", "第干条规定，若干条款", "第千条规定，若干条款"),
@@ -68,7 +76,12 @@ WRAPPED = """第一条 为了规范和促进本市样例数据的流通交易和
 def test_lines_broken_by_width_are_joined_without_a_space():
     text = STEPS["soft_breaks"](WRAPPED)
     assert "安全保障等活动" in text and "标准规范统一、样例数据" in text and "组织实施。" in text
-    assert [line[:3] for line in text.split("\n") if re.match("第.条 ", line)] == ["第一条", "第二条", "第三条", "第四条"]
+    assert [line[:3] for line in text.split("\n") if re.match("第.条 ", line)] == [
+        "第一条",
+        "第二条",
+        "第三条",
+        "第四条",
+    ]
     assert "报告：\n（一）发生" in text
 
 
@@ -78,7 +91,10 @@ def test_paragraph_lines_are_never_joined():
 
 
 def test_page_numbers_and_print_headers_go_and_numbers_in_the_text_stay():
-    pages = [f"样例办法全文\n第{n}条 应当公开的，及时公开。\n12\n万元以上的，报告。\n— {k} —" for k, n in enumerate("一二三四", 1)]
+    pages = [
+        f"样例办法全文\n第{n}条 应当公开的，及时公开。\n12\n万元以上的，报告。\n— {k} —"
+        for k, n in enumerate("一二三四", 1)
+    ]
     text = STEPS["page_frame"]("\n".join(pages))
     assert "—" not in text and text.count("12") == 4
     assert text.count("样例办法全文") <= 2  # the one above the first text may be the title
@@ -101,15 +117,26 @@ def test_chinese_marks_come_back_where_a_font_shows_plain_ones():
 def test_prose_loses_the_gaps_of_justified_type_and_name_lists_keep_theirs():
     line = "公共数据资源管 理，促 进合规高效流通使 用，赋 能经济社会发 展。"
     text = STEPS["prose_gaps"]("样例局 样例办\n" + f"第一条 {line}\n" * 6)
-    assert text.split("\n")[0] == "样例局 样例办" and text.split("\n")[1] == "第一条 公共数据资源管理，促进合规高效流通使用，赋能经济社会发展。"
+    assert (
+        text.split("\n")[0] == "样例局 样例办"
+        and text.split("\n")[1] == "第一条 公共数据资源管理，促进合规高效流通使用，赋能经济社会发展。"
+    )
 
 
 def test_the_page_map_survives_every_step():
-    first, second, third = "样例办法\n第 一 章　总 则\n", "— 1 —\n第一条 甲应当登\u200b记。\n", "第二条 乙应当公开。\n— 2 —"
+    first, second, third = (
+        "样例办法\n第 一 章　总 则\n",
+        "— 1 —\n第一条 甲应当登\u200b记。\n",
+        "第二条 乙应当公开。\n— 2 —",
+    )
     raw = first + second + third
     pages = (Page(1, 0, len(first)), Page(2, len(first), len(first + second)), Page(3, len(first + second), len(raw)))
     cleaned = clean_pages(raw, pages)
-    assert [cleaned.text[p.start : p.end].strip() for p in cleaned.pages] == ["样例办法\n第一章 总则", "第一条 甲应当登记。", "第二条 乙应当公开。"]
+    assert [cleaned.text[p.start : p.end].strip() for p in cleaned.pages] == [
+        "样例办法\n第一章 总则",
+        "第一条 甲应当登记。",
+        "第二条 乙应当公开。",
+    ]
     assert cleaned.removed["page_frame"] == 6
 
 
@@ -127,5 +154,9 @@ def test_cleaning_reference_texts_loses_no_sentence(shared_corpus):
             continue
         text = path.read_text(encoding="utf-8")
         cleaned = "".join(clean_text(text).translate(marks).split())
-        lost = [line for line in text.split("\n") if line.rstrip().endswith("。") and "".join(clean_text(line).translate(marks).split()) not in cleaned]
+        lost = [
+            line
+            for line in text.split("\n")
+            if line.rstrip().endswith("。") and "".join(clean_text(line).translate(marks).split()) not in cleaned
+        ]
         assert not lost, (path.name, lost[:2])

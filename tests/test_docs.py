@@ -36,7 +36,7 @@ def test_the_readme_has_every_setting_with_its_default(root, readme, setting):
 @pytest.mark.parametrize("readme", READMES)
 def test_files_and_folders_the_readme_links_exist(root, readme):
     text = (root / readme).read_text(encoding="utf-8")
-    links = [link for link in re.findall(r"\]\(([^)#:]+)\)", text)]
+    links = re.findall(r"\]\(([^)#:]+)\)", text)
     assert links
     assert [link for link in links if not (root / link).exists()] == []
 

@@ -61,7 +61,9 @@ def test_a_short_name_used_too_early_and_a_term_never_used_are_found(library):
     text = "某办法（征求意见稿）\n\n第一条 局应当公布目录。本办法所称沙盒，是指试验环境。\n第二条 数据管理局（以下简称数据局）负责。\n第三条 数据局应当检查，数据局应当公开。\n"
     found = terms(library, parsed(text))
     assert any(f.quote == "沙盒" and "未再使用" in f.what for f in found)
-    early = parsed("某办法\n\n第一条 运营机构应当依法开展各项活动并接受社会各方面的监督，按规定公开信息。\n第二条 授权运营机构（以下简称运营机构）应当登记。\n")
+    early = parsed(
+        "某办法\n\n第一条 运营机构应当依法开展各项活动并接受社会各方面的监督，按规定公开信息。\n第二条 授权运营机构（以下简称运营机构）应当登记。\n"
+    )
     assert any("简称" in f.what for f in terms(library, early))
 
 
@@ -76,7 +78,8 @@ def test_the_table_of_comments_opens_in_word(check):
 def test_the_draft_of_guangdong_against_the_national_norms(shared_corpus, tmp_path):
     corpus = tmp_path / "corpus"
     for folder, stems in (
-        ("national", ["公共数据资源授权运营实施规范（试行）.md"]), ("guangdong", ["广东省公共数据资源授权运营管理办法（征求意见稿）.md"]),
+        ("national", ["公共数据资源授权运营实施规范（试行）.md"]),
+        ("guangdong", ["广东省公共数据资源授权运营管理办法（征求意见稿）.md"]),
         ("shenzhen", ["深圳经济特区数据条例.md"]),
     ):
         (corpus / folder).mkdir(parents=True)

@@ -37,7 +37,10 @@ def amend(settings) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_100_random_moments_the_index_is_the_old_or_the_new_one_whole(tmp_path):
     run = subprocess.run(
-        [sys.executable, str(HERE / "kill_harness.py"), str(tmp_path), "100", "11"], capture_output=True, text=True, timeout=900,
+        [sys.executable, str(HERE / "kill_harness.py"), str(tmp_path), "100", "11"],
+        capture_output=True,
+        text=True,
+        timeout=900,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
     )
     assert run.returncode == 0, run.stderr[-2000:]

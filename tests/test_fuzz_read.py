@@ -37,7 +37,10 @@ def originals(kind: str) -> list[bytes]:
         found = [path.read_bytes() for path in sorted((ROOT / "corpus").rglob("*.md"))[:24]]
         return [sample.TEXT.encode(), sample.TEXT.encode("gb18030"), *found]
     made = {
-        "html": sample.html, "docx": sample.sample_docx, "ofd": sample.sample_ofd, "pdf": lambda: sample.wrapped_pdf(rows=5),
+        "html": sample.html,
+        "docx": sample.sample_docx,
+        "ofd": sample.sample_ofd,
+        "pdf": lambda: sample.wrapped_pdf(rows=5),
         "zip": lambda: sample.archive({"甲.md": sample.TEXT, "乙.docx": sample.sample_docx()}),
     }[kind]()
     real = sorted(ORIGINALS.glob(f"*.{kind}")) if ORIGINALS.is_dir() else []
@@ -72,7 +75,20 @@ def repeat(data: bytearray, rng: random.Random) -> bytearray:
 
 def insert(data: bytearray, rng: random.Random) -> bytearray:
     start = rng.randrange(len(data))
-    junk = rng.choice((b"\x00" * 9, b"\xff\xfe", "第三条".encode(), b"<div><p>", b"</body>", b"---\n", "\u202e\u200b".encode(), b"\r\n\r\n", b"<script>", bytes(rng.randrange(256) for _ in range(30))))
+    junk = rng.choice(
+        (
+            b"\x00" * 9,
+            b"\xff\xfe",
+            "第三条".encode(),
+            b"<div><p>",
+            b"</body>",
+            b"---\n",
+            "\u202e\u200b".encode(),
+            b"\r\n\r\n",
+            b"<script>",
+            bytes(rng.randrange(256) for _ in range(30)),
+        )
+    )
     return data[:start] + junk + data[start:]
 
 
@@ -120,14 +136,20 @@ def elements(data: bytearray, rng: random.Random) -> bytearray:
         elif action == 2 and node is not other and node not in other.iterancestors():
             other.append(node)
         elif node.attrib:
-            node.set(rng.choice(sorted(node.attrib)), rng.choice(("", "0", "-1", "99999999999", "第", "../../x", "1e999", "%1%2%9")))
+            node.set(
+                rng.choice(sorted(node.attrib)),
+                rng.choice(("", "0", "-1", "99999999999", "第", "../../x", "1e999", "%1%2%9")),
+            )
     content[name] = etree.tostring(root)
     return bytearray(sample.archive(content))
 
 
 DAMAGE: dict[str, tuple[Callable[[bytearray, random.Random], bytearray], ...]] = {
-    "md": (flip, cut, drop, repeat, insert, recode), "html": (flip, cut, drop, repeat, insert, recode),
-    "docx": (elements, elements, elements, elements, members, flip, cut), "ofd": (elements, elements, elements, elements, members, flip, cut), "pdf": (flip, cut, drop, repeat, insert),
+    "md": (flip, cut, drop, repeat, insert, recode),
+    "html": (flip, cut, drop, repeat, insert, recode),
+    "docx": (elements, elements, elements, elements, members, flip, cut),
+    "ofd": (elements, elements, elements, elements, members, flip, cut),
+    "pdf": (flip, cut, drop, repeat, insert),
     "zip": (members, members, flip, cut, drop),
 }
 
@@ -207,7 +229,12 @@ def check_nothing_is_lost(data: bytes, source, kind: str, number: int) -> None:
     if text is None:
         return
     if kind == "html":
-        text = re.sub(r"<!--.*?(?:-->|$)|<(script|style|noscript|iframe|template|svg|textarea|select|nav)\b.*?(?:</\1|$)", "", text, flags=re.S | re.I)
+        text = re.sub(
+            r"<!--.*?(?:-->|$)|<(script|style|noscript|iframe|template|svg|textarea|select|nav)\b.*?(?:</\1|$)",
+            "",
+            text,
+            flags=re.S | re.I,
+        )
         text = re.sub(r"<[^>]*>", "\n", text)
     elif source.front:
         return

@@ -34,7 +34,11 @@ LOCAL_TEXT = """某市数据条例
 
 
 def doc(text: str, level: str = "national", **meta):
-    return parse(text, DocumentMeta(title=text.splitlines()[0], level=level, status="in_force", **meta), doc_id=text.splitlines()[0])
+    return parse(
+        text,
+        DocumentMeta(title=text.splitlines()[0], level=level, status="in_force", **meta),
+        doc_id=text.splitlines()[0],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +92,14 @@ def test_judging_twice_gives_the_same_rows(national, rows):
 )
 def test_one_changed_element_in_a_copy_is_named(national, local, element):
     scope = build_scope([plant(doc(LOCAL_TEXT, "shenzhen"), [local])], encode)
-    scope = build_scope([replace(scope.documents[0], provisions=tuple(p for p in scope.documents[0].provisions if p.label != "第三条"))], encode)
+    scope = build_scope(
+        [
+            replace(
+                scope.documents[0], provisions=tuple(p for p in scope.documents[0].provisions if p.label != "第三条")
+            )
+        ],
+        encode,
+    )
     duty = next(d for d in national.duties if d.label == "第四条")
     row = judge(duty, national, scope, encode=encode)
     assert row.proposed_label in ("疑似不一致", "部分覆盖")
@@ -133,7 +144,9 @@ def test_works_without_an_encoder(national):
 
 def test_force_is_read_from_form_and_number():
     assert force_of(doc("公共样例条例\n第一条 甲应当乙。\n第二条 丙应当丁。")) == "法律规范"
-    assert force_of(doc("样例管理暂行办法\n发改数据规〔2025〕26号\n第一条 甲应当乙。\n第二条 丙应当丁。")) == "规范性文件"
+    assert (
+        force_of(doc("样例管理暂行办法\n发改数据规〔2025〕26号\n第一条 甲应当乙。\n第二条 丙应当丁。")) == "规范性文件"
+    )
     assert force_of(doc("关于样例的意见\n一、总体要求\n推动发展。\n二、主要任务\n加快建设。")) == "政策部署"
 
 
@@ -148,7 +161,9 @@ def test_chain_shows_the_weakest_level_and_who_fills_it(national):
     duty = next(d for d in national.duties if d.label == "第四条")
     province = doc(LOCAL_TEXT.replace("某市数据条例", "广东省数据条例"), "guangdong")
     city = doc("深圳市样例办法\n第一条 为了便民，制定本办法。\n第二条 园林绿化部门应当养护树木。", "shenzhen")
-    found = chain(duty, national, {"广东": build_scope([province], encode), "深圳": build_scope([city], encode)}, encode=encode)
+    found = chain(
+        duty, national, {"广东": build_scope([province], encode), "深圳": build_scope([city], encode)}, encode=encode
+    )
     assert found.weakest == "深圳" and "广东省数据条例" in found.filled_by
 
 
@@ -156,7 +171,8 @@ def test_radar_sees_older_text_open_delegation_and_stale_reference():
     law = doc("中华人民共和国样例法\n第一条 甲应当乙。\n第二条 丙应当丁。", effective_on="2024-01-01")
     local = doc(
         "某市样例条例\n第一条 根据《中华人民共和国样例法》，制定本条例。\n第二条 违反《中华人民共和国样例法》第九条的，依法处理。具体激励办法由市人民政府另行制定。",
-        "shenzhen", effective_on="2020-01-01",
+        "shenzhen",
+        effective_on="2020-01-01",
     )
     kinds = [s.kind for s in radar([law], [local])]
     assert sorted(kinds) == ["delegation_open", "older_than_basis", "stale_reference"]
@@ -180,10 +196,12 @@ def test_label_line_without_text_is_refused_with_its_number():
 
 
 def test_score_counts_any_accepted_label_and_evidence(rows, national):
-    labels = read_labels([
-        f'{{"id": 1, "title": "{national.document.meta.title}", "quote": "q", "scope": ["s"], "labels": ["部分覆盖", "已覆盖"],'
-        ' "evidence": [{"title": "某市数据条例", "article": "第三条", "grade": 2}]}'
-    ])
+    labels = read_labels(
+        [
+            f'{{"id": 1, "title": "{national.document.meta.title}", "quote": "q", "scope": ["s"], "labels": ["部分覆盖", "已覆盖"],'
+            ' "evidence": [{"title": "某市数据条例", "article": "第三条", "grade": 2}]}'
+        ]
+    )
     out = score(labels, [rows["第四条"]])
     assert (out["accuracy"], out["evidence@1"], out["evidence@5"], out["n"]) == (1.0, 1.0, 1.0, 1)
 

@@ -217,7 +217,10 @@ def test_a_clock_that_jumps_back_does_not_reorder_generations(settings, monkeypa
 
 def test_a_second_builder_is_told_who_is_at_work_and_since_when(settings):
     build(settings)
-    with locked(settings.index, "nightly update"), pytest.raises(LockedError, match=rf"nightly update, process {os.getpid()}.*for 0 min"):
+    with (
+        locked(settings.index, "nightly update"),
+        pytest.raises(LockedError, match=rf"nightly update, process {os.getpid()}.*for 0 min"),
+    ):
         build(settings)
     assert build(settings).documents.same == 6
 

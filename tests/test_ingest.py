@@ -32,7 +32,12 @@ def test_a_preview_tells_what_the_file_holds_and_writes_nothing(tmp_path, corpus
     path = tmp_path / "新文件.md"
     path.write_text(NAMED, encoding="utf-8")
     (item,) = items(path, corpus=corpus)
-    assert (item.state, item.title, item.level, item.quality) == ("new", "深圳市样例数据登记管理办法", "shenzhen", "complete")
+    assert (item.state, item.title, item.level, item.quality) == (
+        "new",
+        "深圳市样例数据登记管理办法",
+        "shenzhen",
+        "complete",
+    )
     assert item.dates["effective_on"] == "2025-03-01" and item.first[0].startswith("第一条")
     assert [p for p in corpus.rglob("*") if p.is_file()] == []
 
@@ -42,7 +47,10 @@ def test_what_is_added_is_the_original_and_is_then_known(tmp_path, corpus):
     path.write_bytes(sample.html(title="深圳市样例数据登记管理办法"))
     found = items(path, corpus=corpus)
     (name,) = add(found, corpus)
-    assert name == "fulltext/shenzhen/深圳市样例数据登记管理办法.html" and (corpus / name).read_bytes() == path.read_bytes()
+    assert (
+        name == "fulltext/shenzhen/深圳市样例数据登记管理办法.html"
+        and (corpus / name).read_bytes() == path.read_bytes()
+    )
     (again,) = items(path, corpus=corpus)
     assert again.state == "same" and add([again], corpus) == []
 
@@ -74,13 +82,22 @@ def test_nothing_is_overwritten_even_when_a_file_appears_in_between(tmp_path, co
 def test_an_archive_is_expanded_and_its_names_lead_nowhere(tmp_path, corpus):
     path = tmp_path / "附件.zip"
     path.write_bytes(
-        sample.archive({
-            "../../../../etc/evil.md": NAMED, "目录/附件2.docx": sample.sample_docx(), "readme.exe": b"MZ", "inner.zip": sample.archive({"a.md": "甲"}),
-            "__MACOSX/._a.md": "junk",
-        })
+        sample.archive(
+            {
+                "../../../../etc/evil.md": NAMED,
+                "目录/附件2.docx": sample.sample_docx(),
+                "readme.exe": b"MZ",
+                "inner.zip": sample.archive({"a.md": "甲"}),
+                "__MACOSX/._a.md": "junk",
+            }
+        )
     )
     found = items(path, corpus=corpus, level="shenzhen")
-    assert [(item.path, item.state) for item in found] == [("附件.zip!evil.md", "new"), ("附件.zip!附件2.docx", "new"), ("附件.zip!inner.zip", "refused")]
+    assert [(item.path, item.state) for item in found] == [
+        ("附件.zip!evil.md", "new"),
+        ("附件.zip!附件2.docx", "new"),
+        ("附件.zip!inner.zip", "refused"),
+    ]
     add(found, corpus)
     files = [p for p in tmp_path.rglob("*") if p.is_file() and p != path]
     assert len(files) == 2 and all(p.is_relative_to(corpus / "fulltext" / "shenzhen") for p in files)
@@ -145,7 +162,9 @@ def test_the_command_prints_a_preview_and_json(tmp_path, corpus):
     path = tmp_path / "a.md"
     path.write_text(NAMED, encoding="utf-8")
     shown = CliRunner().invoke(command, [str(path), "--corpus", str(corpus)])
-    assert shown.exit_code == 0 and "深圳市样例数据登记管理办法" in shown.output and "Nothing was written" in shown.output
+    assert (
+        shown.exit_code == 0 and "深圳市样例数据登记管理办法" in shown.output and "Nothing was written" in shown.output
+    )
     done = CliRunner().invoke(command, [str(path), "--corpus", str(corpus), "--yes", "--json"])
     told = json.loads(done.stdout)
     assert told["added"] == ["fulltext/shenzhen/深圳市样例数据登记管理办法.md"] and told["counts"] == {"new": 1}

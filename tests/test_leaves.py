@@ -75,7 +75,11 @@ def test_both_segmenters_give_the_same_words():
     plain = jieba.Tokenizer()
     for term in segment.load_list("userdict.txt"):
         plain.add_word(term)
-    for text in ("公共数据资源授权运营实施规范", "重要数据的处理者应当明确数据安全负责人和管理机构", "县级以上地方各级人民政府"):
+    for text in (
+        "公共数据资源授权运营实施规范",
+        "重要数据的处理者应当明确数据安全负责人和管理机构",
+        "县级以上地方各级人民政府",
+    ):
         assert [w for w in plain.lcut_for_search(text) if w not in segment._stopwords()] == segment.words(text)
 
 

@@ -21,7 +21,9 @@ def judged(text: str, **more):
     return doc.quality, " | ".join(f"{f.severity}: {f.what}" for f in doc.findings)
 
 
-def articles(*numbers: str, text: str = "样例机构应当按照规定登记样例数据，并及时向社会公布有关情况，接受社会监督。") -> str:
+def articles(
+    *numbers: str, text: str = "样例机构应当按照规定登记样例数据，并及时向社会公布有关情况，接受社会监督。"
+) -> str:
     return "样例数据管理办法\n" + "\n".join(f"第{n}条 {text}" for n in numbers)
 
 
@@ -78,7 +80,14 @@ def test_a_notice_without_the_document_it_sends_out_is_incomplete():
 def test_a_chapter_that_stands_only_in_the_contents_is_missing():
     contents = "目录\n第一章 总则\n第二章 登记\n第三章 附则\n"
     body = articles("一", "二", "三", "四", "五", "六").split("\n", 1)[1].split("\n")
-    text = "样例数据管理办法\n" + contents + "第一章 总则\n" + "\n".join(body[:3]) + "\n第三章 附则\n" + "\n".join(body[3:])
+    text = (
+        "样例数据管理办法\n"
+        + contents
+        + "第一章 总则\n"
+        + "\n".join(body[:3])
+        + "\n第三章 附则\n"
+        + "\n".join(body[3:])
+    )
     quality, said = judged(text)
     assert quality == "incomplete" and "第二章" in said
 
@@ -90,14 +99,22 @@ def test_low_ocr_confidence_counts():
 
 
 def test_a_broken_last_sentence_and_lost_brackets_are_doubtful():
-    quality, said = judged(articles("一", "二", "三") + "\n第四条 样例机构应当按照国家有关规定建立健全样例数据管理制度，明确责任")
+    quality, said = judged(
+        articles("一", "二", "三") + "\n第四条 样例机构应当按照国家有关规定建立健全样例数据管理制度，明确责任"
+    )
     assert quality == "doubtful" and "middle of a sentence" in said
-    quality, said = judged(articles("一", "二", "三", "四", "五", "六", text="样例机构应当执行《样例办法，《样例规定，及时登记并向社会公布。"))
+    quality, said = judged(
+        articles(
+            "一", "二", "三", "四", "五", "六", text="样例机构应当执行《样例办法，《样例规定，及时登记并向社会公布。"
+        )
+    )
     assert quality == "doubtful" and "《 against" in said
 
 
 def test_marks_put_between_characters_are_doubtful():
-    quality, said = judged(articles("一", "二", "三", "四", text="样例★机构应当按照规@@定登记样例数据，并及时向社会公布。"))
+    quality, said = judged(
+        articles("一", "二", "三", "四", text="样例★机构应当按照规@@定登记样例数据，并及时向社会公布。")
+    )
     assert quality == "doubtful" and "between the characters" in said
 
 
@@ -149,6 +166,13 @@ def test_raw_texts_with_lost_pages_or_garbled_fonts_are_all_caught(shared):
     assert len(found) == 130
     lost = [name for name, (quality, _) in found.items() if quality == "incomplete"]
     assert 18 <= len(lost) <= 24
-    for part in ("人工智能科技伦理管理服务办法", "能源行业数据安全管理办法", "数字广东建设", "武汉市数据标注产业", "最高人民法院工作报告", "国家网络身份认证"):
+    for part in (
+        "人工智能科技伦理管理服务办法",
+        "能源行业数据安全管理办法",
+        "数字广东建设",
+        "武汉市数据标注产业",
+        "最高人民法院工作报告",
+        "国家网络身份认证",
+    ):
         assert any(part in name for name in lost), part
     assert sum(1 for quality, _ in found.values() if quality == "complete") >= 85

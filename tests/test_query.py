@@ -26,8 +26,11 @@ def test_a_plain_year_is_no_date():
 @pytest.mark.parametrize(
     ("query", "intent"),
     [
-        ("数据商是什么", "definition"), ("日志留存多久", "amount"), ("泄露个人信息罚多少", "liability"),
-        ("争议由谁裁决", "responsibility"), ("国家规定与深圳条例对照", "comparison"),
+        ("数据商是什么", "definition"),
+        ("日志留存多久", "amount"),
+        ("泄露个人信息罚多少", "liability"),
+        ("争议由谁裁决", "responsibility"),
+        ("国家规定与深圳条例对照", "comparison"),
     ],
 )
 def test_intent_is_read_from_the_question(query, intent):

@@ -36,8 +36,13 @@ EXPECTED = ["".join(line.split()) for line in (sample.TITLE, *sample.ARTICLES)]
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        (sample.TEXT.encode(), "a.md"), (sample.TEXT.encode("gb18030"), "a.txt"), (sample.TEXT.encode("utf-16"), "b.txt"), (sample.html(), "a.html"),
-        (sample.html().decode().replace("utf-8", "gbk").encode("gb18030"), "b.html"), (sample.wrapped_pdf(rows=5), "a.pdf"), (sample.sample_docx(), "a.docx"),
+        (sample.TEXT.encode(), "a.md"),
+        (sample.TEXT.encode("gb18030"), "a.txt"),
+        (sample.TEXT.encode("utf-16"), "b.txt"),
+        (sample.html(), "a.html"),
+        (sample.html().decode().replace("utf-8", "gbk").encode("gb18030"), "b.html"),
+        (sample.wrapped_pdf(rows=5), "a.pdf"),
+        (sample.sample_docx(), "a.docx"),
         (sample.sample_ofd(), "a.ofd"),
     ],
     ids=["md", "gb18030", "utf-16", "html", "gbk-html", "pdf", "docx", "ofd"],
@@ -56,23 +61,31 @@ def body(markup: str) -> str:
 
 
 def test_numbers_kept_in_an_attribute_come_back():
-    text = body('<p>第三条 术语含义：</p><ul><li data-number="一">甲，是指某种数据。</li><li data-number="二">乙，是指另一种数据。</li></ul>')
+    text = body(
+        '<p>第三条 术语含义：</p><ul><li data-number="一">甲，是指某种数据。</li><li data-number="二">乙，是指另一种数据。</li></ul>'
+    )
     assert text.split("\n")[1:] == ["（一）甲，是指某种数据。", "（二）乙，是指另一种数据。"]
 
 
 def test_ordered_lists_show_the_numbers_a_browser_would():
-    text = body('<p>下列材料应当提交给受理的机构：</p><ol start="3"><li>申请表一份。</li><li><p>说明材料，一式两份。</p></li></ol>')
+    text = body(
+        '<p>下列材料应当提交给受理的机构：</p><ol start="3"><li>申请表一份。</li><li><p>说明材料，一式两份。</p></li></ol>'
+    )
     assert text.split("\n")[1:] == ["3.申请表一份。", "4.说明材料，一式两份。"]
 
 
 def test_counters_of_inline_styles_are_written_out():
     style = '<style>.t:before { content: counter(n) "."; }</style>'
-    text = body(f'{style}<h1>名词解释样例文本</h1><div class="t"><b>甲</b>，是指一种样例。</div><div class="t"><b>乙</b>，是指另一种样例。</div>')
+    text = body(
+        f'{style}<h1>名词解释样例文本</h1><div class="t"><b>甲</b>，是指一种样例。</div><div class="t"><b>乙</b>，是指另一种样例。</div>'
+    )
     assert text.split("\n")[1:] == ["1.甲，是指一种样例。", "2.乙，是指另一种样例。"]
 
 
 def test_a_number_that_already_stands_in_the_text_is_not_doubled():
-    assert "（一）（一）" not in body('<p>下列情形，应当报告：</p><ul><li data-number="一">（一）发生泄露，造成影响；</li></ul>')
+    assert "（一）（一）" not in body(
+        '<p>下列情形，应当报告：</p><ul><li data-number="一">（一）发生泄露，造成影响；</li></ul>'
+    )
 
 
 def test_a_page_loses_its_frame_but_keeps_number_signature_and_date():
@@ -83,11 +96,15 @@ def test_a_page_loses_its_frame_but_keeps_number_signature_and_date():
         "<p>各单位应当按照要求，认真落实有关事项，及时报告进展。</p><p>本通知自印发之日起施行，请遵照执行。</p></div>"
         "<div class='footer'><div>样例发展改革委</div><div>2025年1月16日</div></div>"
     )
-    assert text.split("\n")[:2] == ["样例价格通知", "样发改〔2025〕9号"] and text.endswith("样例发展改革委\n2025年1月16日")
+    assert text.split("\n")[:2] == ["样例价格通知", "样发改〔2025〕9号"] and text.endswith(
+        "样例发展改革委\n2025年1月16日"
+    )
 
 
 def test_data_tables_stay_rows_and_layout_tables_are_unwrapped():
-    rows = body("<p>目录如下，请对照执行。</p><table><tr><th>序号</th><th>名称</th></tr><tr><td>1</td><td>甲类数据</td></tr></table>")
+    rows = body(
+        "<p>目录如下，请对照执行。</p><table><tr><th>序号</th><th>名称</th></tr><tr><td>1</td><td>甲类数据</td></tr></table>"
+    )
     assert rows.split("\n")[1:] == ["序号 | 名称", "1 | 甲类数据"]
     layout = body("<table><tr><td><p>第一条 甲，应当登记。</p><p>第二条 乙，应当公开。</p></td></tr></table>")
     assert layout.split("\n") == ["第一条 甲，应当登记。", "第二条 乙，应当公开。"]
@@ -105,7 +122,10 @@ def test_a_page_that_is_only_navigation_is_refused_or_incomplete():
 def test_prose_outside_the_main_part_is_reported():
     main = "".join(f"<p>第{n}条 应当登记的，及时登记；应当公开的，及时公开。</p>" for n in "一二三四五六七八九")
     rest = "".join(f"<a href='/'>链接</a><span>另有说明，共{n}项，应当报告。</span>" for n in range(9))
-    source = read(f"<html><body><div><div>{main}</div></div><footer>{rest}版权所有 主办单位</footer></body></html>".encode(), "a.html")
+    source = read(
+        f"<html><body><div><div>{main}</div></div><footer>{rest}版权所有 主办单位</footer></body></html>".encode(),
+        "a.html",
+    )
     assert "另有说明" in source.text or any("outside its main part" in f.what for f in source.findings)
 
 
@@ -125,7 +145,10 @@ def test_soft_line_breaks_are_joined_across_pages_and_the_page_map_is_true():
     assert [p.number for p in cleaned.pages] == [1, 2, 3, 4]
     assert "".join(cleaned.text[p.start : p.end] for p in cleaned.pages) == cleaned.text
     second = cleaned.pages[1]
-    assert "根据有关法律法规，制定本办法" in cleaned.text[: second.start] or "第二条" in cleaned.text[second.start : second.end]
+    assert (
+        "根据有关法律法规，制定本办法" in cleaned.text[: second.start]
+        or "第二条" in cleaned.text[second.start : second.end]
+    )
 
 
 def test_an_indented_row_begins_a_paragraph_even_after_a_full_line():
@@ -152,7 +175,10 @@ def test_a_password_is_asked_for_and_an_empty_one_is_not():
                 read(out.getvalue(), "a.pdf")
 
 
-@pytest.mark.parametrize("damage", [lambda d: d[:200], lambda d: b"%PDF-1.5\n" + b"\x00\xff" * 500, lambda d: d.replace(b"/Pages", b"/Pagez")])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda d: d[:200], lambda d: b"%PDF-1.5\n" + b"\x00\xff" * 500, lambda d: d.replace(b"/Pages", b"/Pagez")],
+)
 def test_a_damaged_pdf_is_refused_with_the_next_step(damage):
     with pytest.raises(ReadError) as caught:
         read(damage(sample.wrapped_pdf()), "a.pdf")
@@ -248,20 +274,39 @@ def test_a_picture_of_a_page_is_read_offline(shared):
 
 
 def test_automatic_numbers_are_written_out():
-    levels = sample.level(0, "chineseCountingThousand", "第%1条") + sample.level(1, "chineseCounting", "（%2）") + sample.level(2, "decimal", "%3.")
+    levels = (
+        sample.level(0, "chineseCountingThousand", "第%1条")
+        + sample.level(1, "chineseCounting", "（%2）")
+        + sample.level(2, "decimal", "%3.")
+    )
     text = read(
         sample.docx(
-            sample.paragraph("样例办法") + sample.paragraph("甲应当登记。", 1) + sample.paragraph("乙有下列情形：", 1) + sample.paragraph("子；", 1, 1)
-            + sample.paragraph("细目一；", 1, 2) + sample.paragraph("丑。", 1, 1) + sample.paragraph("丙自公布之日起施行。", 1),
+            sample.paragraph("样例办法")
+            + sample.paragraph("甲应当登记。", 1)
+            + sample.paragraph("乙有下列情形：", 1)
+            + sample.paragraph("子；", 1, 1)
+            + sample.paragraph("细目一；", 1, 2)
+            + sample.paragraph("丑。", 1, 1)
+            + sample.paragraph("丙自公布之日起施行。", 1),
             levels,
         ),
         "a.docx",
     ).text
-    assert text.split("\n")[1:] == ["第一条 甲应当登记。", "第二条 乙有下列情形：", "（一）子；", "1.细目一；", "（二）丑。", "第三条 丙自公布之日起施行。"]
+    assert text.split("\n")[1:] == [
+        "第一条 甲应当登记。",
+        "第二条 乙有下列情形：",
+        "（一）子；",
+        "1.细目一；",
+        "（二）丑。",
+        "第三条 丙自公布之日起施行。",
+    ]
 
 
 def test_tables_keep_their_rows_and_one_cell_tables_are_unwrapped():
-    text = read(sample.docx(sample.table(("责任单位", "任务"), ("样例局", "编制目录。")) + sample.table(("第一条 甲。",))), "a.docx").text
+    text = read(
+        sample.docx(sample.table(("责任单位", "任务"), ("样例局", "编制目录。")) + sample.table(("第一条 甲。",))),
+        "a.docx",
+    ).text
     assert text.split("\n") == ["责任单位 | 任务", "样例局 | 编制目录。", "第一条 甲。"]
 
 
@@ -275,17 +320,24 @@ def test_insertions_are_read_deletions_are_not_and_both_are_named():
 
 
 def test_rows_of_an_ofd_are_put_in_reading_order():
-    text = read(sample.ofd([[(30, 60, "第二条 乙。"), (30, 40, "第一条"), (50, 40.2, "甲。"), (80, 20, "样例办法")]]), "a.ofd").text
+    text = read(
+        sample.ofd([[(30, 60, "第二条 乙。"), (30, 40, "第一条"), (50, 40.2, "甲。"), (80, 20, "样例办法")]]), "a.ofd"
+    ).text
     assert text.split("\n") == ["样例办法", "第一条 甲。", "第二条 乙。"]
 
 
 def test_positions_with_many_decimals_are_read():
     """A writer that prints 20.02535906982422 once put every line on one heap."""
-    rows = [(30.02535906982422, 20.000000000000004 + 9.123456789012345 * k, line) for k, line in enumerate(sample.ARTICLES)]
+    rows = [
+        (30.02535906982422, 20.000000000000004 + 9.123456789012345 * k, line) for k, line in enumerate(sample.ARTICLES)
+    ]
     assert paragraphs(read(sample.ofd([rows]), "a.ofd").text) == EXPECTED[1:]
 
 
-@pytest.mark.parametrize("location", ["../../../etc/passwd", "/Doc_0/Pages/Page_0/Content.xml", "..\\Doc_0\\Pages\\Page_0\\Content.xml", "C:/x.xml"])
+@pytest.mark.parametrize(
+    "location",
+    ["../../../etc/passwd", "/Doc_0/Pages/Page_0/Content.xml", "..\\Doc_0\\Pages\\Page_0\\Content.xml", "C:/x.xml"],
+)
 def test_odd_paths_inside_an_ofd_lead_nowhere_else(location):
     data = sample.ofd([[(30, 40, "第一条 甲，应当登记。")]], locations=[location])
     try:
@@ -333,9 +385,15 @@ def test_the_content_decides_and_a_false_name_is_said():
 @pytest.mark.parametrize(
     ("data", "name", "said"),
     [
-        (b"", "a.md", "empty"), (b"\xef\xbb\xbf \n\n", "a.txt", "empty"), (b"---\na: 1\n---\n", "a.md", "without text"),
-        (bytes(range(256)) * 40, "a.txt", "binary"), (b"\xff\x80" * 400, "a.txt", "UTF-8"), (b"Rar!\x1a\x07\x00" + b"\0" * 90, "a.docx", "RAR"),
-        (b"PK\x03\x04" + b"\0" * 60, "a.docx", "damaged"), (b'{"a": 1}', "a.json", "unknown kind"), (b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "a.png", "damaged"),
+        (b"", "a.md", "empty"),
+        (b"\xef\xbb\xbf \n\n", "a.txt", "empty"),
+        (b"---\na: 1\n---\n", "a.md", "without text"),
+        (bytes(range(256)) * 40, "a.txt", "binary"),
+        (b"\xff\x80" * 400, "a.txt", "UTF-8"),
+        (b"Rar!\x1a\x07\x00" + b"\0" * 90, "a.docx", "RAR"),
+        (b"PK\x03\x04" + b"\0" * 60, "a.docx", "damaged"),
+        (b'{"a": 1}', "a.json", "unknown kind"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "a.png", "damaged"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_next_step(data, name, said):
@@ -390,14 +448,20 @@ def test_an_archive_points_to_ingest():
 SIBLINGS = [
     ("公共数据资源登记管理暂行办法", ("公共数据资源登记管理暂行办法.html", "《公共数据资源登记管理暂行办法》.pdf.pdf")),
     ("公共数据资源授权运营实施规范（试行）", ("公共数据资源授权运营实施规范（试行）.html",)),
-    ("关于完善数据流通安全治理更好促进数据要素市场化价值化的实施方案", ("关于完善数据流通安全治理_更好促进数据要素市场化价值化的实施方案.pdf",)),
+    (
+        "关于完善数据流通安全治理更好促进数据要素市场化价值化的实施方案",
+        ("关于完善数据流通安全治理_更好促进数据要素市场化价值化的实施方案.pdf",),
+    ),
     (
         "国家发展改革委国家数据局关于建立公共数据资源授权运营价格形成机制的通知",
         ("国家发展改革委_国家数据局关于建立公共数据资源授权运营价格形成机制的通知-html-20251205.html",),
     ),
     (
         "可信数据空间发展行动计划（2024—2028年）（征求意见稿）",
-        ("可信数据空间发展行动计划2024—2028年.pdf", "关于向社会公开征求《可信数据空间发展行动计划（2024—2028年）》意见的公告.docx"),
+        (
+            "可信数据空间发展行动计划2024—2028年.pdf",
+            "关于向社会公开征求《可信数据空间发展行动计划（2024—2028年）》意见的公告.docx",
+        ),
     ),
 ]
 
@@ -426,7 +490,9 @@ def similarity(a: str, b: str) -> float:
 
 
 def test_originals_are_read_or_flagged(shared_corpus):
-    verdicts = {item.path: item.quality for item in preview([shared_corpus / "originals"], Path("/nonexistent"), ocr=False)}
+    verdicts = {
+        item.path: item.quality for item in preview([shared_corpus / "originals"], Path("/nonexistent"), ocr=False)
+    }
     assert len(verdicts) == 12
     garbled = next(path for path in verdicts if path.startswith("《数字广东建设"))
     assert verdicts.pop(garbled) == "incomplete"

@@ -61,7 +61,13 @@ def test_without_decisions_the_numbers_are_those_of_kb_gaps(make, rows):
 
 def test_a_decision_is_in_every_report(make, library, rows):
     row = next(r for r in rows if r.requirement.address == "第五条")
-    decide(make.log, library, row, "甲", {"label": "部分覆盖", "note": "须补充目录", "owner": "市数据局、市司法局", "due": "2026年底前"})
+    decide(
+        make.log,
+        library,
+        row,
+        "甲",
+        {"label": "部分覆盖", "note": "须补充目录", "owner": "市数据局、市司法局", "due": "2026年底前"},
+    )
     entry = next(r for r in make().rows if r.row_id == row.row_id)
     assert (entry.label, entry.gap, entry.reviewer) == ("部分覆盖", "须补充目录", "甲")
     task = next(r for r in make("任务分解").rows if r.row_id == row.row_id)
@@ -79,7 +85,9 @@ def test_every_row_quotes_both_sides_verbatim(make, library):
     for row in make("对照表").rows:
         assert row.text in library.document(row.doc_id).text
         for cell in row.locals:
-            assert any(cell.quote in library.document(d.doc_id).text for d in library.documents if d.meta.title == cell.title)
+            assert any(
+                cell.quote in library.document(d.doc_id).text for d in library.documents if d.meta.title == cell.title
+            )
 
 
 def test_forbidden_words_are_never_ours(make):
@@ -116,12 +124,18 @@ def test_the_ledger_has_frozen_header_filters_lists_and_a_summary_that_adds_up(m
     head = [c.value for c in sheet[1]]
     assert [name for name, _ in LEDGER] == head[: len(LEDGER)]
     total = next(r for r in book.worksheets[0].iter_rows(values_only=True) if r[0] == "合计")
-    assert list(total[1 : 1 + len(LABELS)]) == list(report.counts.values()) and total[1 + len(LABELS)] == len(report.rows)
+    assert list(total[1 : 1 + len(LABELS)]) == list(report.counts.values()) and total[1 + len(LABELS)] == len(
+        report.rows
+    )
 
 
 @pytest.mark.parametrize("kind", ["台账", "任务分解"])
 def test_no_cell_is_a_formula_whatever_the_text_starts_with(make, library, rows, kind):
-    for row, text in zip([r for r in rows if states(library, rows, {})[r.row_id].label in ("未覆盖", "部分覆盖")], ('=HYPERLINK("x")', "+1+1", "@SUM(A1)", "-2+3"), strict=False):
+    for row, text in zip(
+        [r for r in rows if states(library, rows, {})[r.row_id].label in ("未覆盖", "部分覆盖")],
+        ('=HYPERLINK("x")', "+1+1", "@SUM(A1)", "-2+3"),
+        strict=False,
+    ):
         decide(make.log, library, row, "=甲", {"note": text, "owner": text})
     book = load_workbook(io.BytesIO(render(make(kind), "xlsx")))
     cells = [c for sheet in book.worksheets for line in sheet.iter_rows() for c in line]
@@ -133,7 +147,9 @@ def test_no_cell_is_a_formula_whatever_the_text_starts_with(make, library, rows,
 def test_markdown_neutralises_markup_and_pipes(make):
     text = as_markdown(make()).decode()
     assert "<script>" not in text and "<b>" not in text
-    widths = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("| ") and "第" in line}
+    widths = {
+        line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("| ") and "第" in line
+    }
     assert len(widths) == 1
 
 
@@ -170,7 +186,15 @@ def test_an_untouched_ledger_changes_nothing(make):
 
 def test_only_allowed_columns_come_back(make):
     report = make()
-    data = edit(render(report, "xlsx"), {"覆盖结论": "已覆盖" if report.rows[0].label != "已覆盖" else "未覆盖", "责任单位": "市数据局", "要求原文": "改动", "国家文件": "改动"})
+    data = edit(
+        render(report, "xlsx"),
+        {
+            "覆盖结论": "已覆盖" if report.rows[0].label != "已覆盖" else "未覆盖",
+            "责任单位": "市数据局",
+            "要求原文": "改动",
+            "国家文件": "改动",
+        },
+    )
     found = read_ledger(data, report.rows)
     assert set(found.edits[0].after) == {"label", "owner"} <= set(EDITABLE.values())
     assert len(found.refused) == 2 and all("不能修改" in text for text in found.refused)
@@ -212,7 +236,21 @@ def test_libreoffice_opens_the_file_and_prints_it(make, tmp_path, kind, fmt):
     report = make(kind)
     (tmp_path / f"r.{fmt}").write_bytes(render(report, fmt))
     profile = f"-env:UserInstallation=file://{tmp_path}/profile"
-    subprocess.run(["soffice", profile, "--headless", "--convert-to", "pdf", "--outdir", str(tmp_path), str(tmp_path / f"r.{fmt}")], check=True, timeout=120, capture_output=True)
+    subprocess.run(
+        [
+            "soffice",
+            profile,
+            "--headless",
+            "--convert-to",
+            "pdf",
+            "--outdir",
+            str(tmp_path),
+            str(tmp_path / f"r.{fmt}"),
+        ],
+        check=True,
+        timeout=120,
+        capture_output=True,
+    )
     from pypdf import PdfReader
 
     pages = PdfReader(tmp_path / "r.pdf").pages

@@ -19,8 +19,10 @@ def duty(text: str):
 
 def test_rows_partition_every_sentence_with_a_modal():
     doc = document(
-        "第一条 为了规范数据处理，制定本条例。", "第二条 处理者应当符合下列要求：\n（一）合法；\n（二）不得窃取数据。",
-        "第三条 鼓励企业创新。国家支持研究。", "第四条 本条例自2025年1月1日起施行。",
+        "第一条 为了规范数据处理，制定本条例。",
+        "第二条 处理者应当符合下列要求：\n（一）合法；\n（二）不得窃取数据。",
+        "第三条 鼓励企业创新。国家支持研究。",
+        "第四条 本条例自2025年1月1日起施行。",
     )
     duties, others = extract(doc)
     assert [o.reason for o in others] == ["purpose", "lead_in", "in_force"]
@@ -60,7 +62,9 @@ def test_subject_is_carried_over_from_the_sentence_before():
 
 
 def test_whoever_acts_is_bound_and_no_subject_is_carried_over():
-    duties, _ = extract(document("第一条 国家支持创新。提供智能化公共服务，应当充分考虑老年人的需求。", "第二条 甲应当乙。"))
+    duties, _ = extract(
+        document("第一条 国家支持创新。提供智能化公共服务，应当充分考虑老年人的需求。", "第二条 甲应当乙。")
+    )
     assert duties[1].actor_id == "doer"
 
 
@@ -82,7 +86,12 @@ def test_agent_behind_by_is_the_subject_of_a_delegation():
 
 def test_dates_and_article_numbers_are_no_amounts():
     found = amounts_of("违反第三十条的，自2025年3月1日起20个工作日内报告，每年度评估，处5万元以上10万元以下罚款")
-    assert [(a.kind, a.value) for a in found] == [("duration", 20.0), ("frequency", 1.0), ("money", 50000.0), ("money", 100000.0)]
+    assert [(a.kind, a.value) for a in found] == [
+        ("duration", 20.0),
+        ("frequency", 1.0),
+        ("money", 50000.0),
+        ("money", 100000.0),
+    ]
 
 
 def test_chinese_numerals_and_open_bounds():

@@ -67,7 +67,10 @@ def test_the_log_keeps_who_when_before_after_and_both_fingerprints(library, rows
     decide(log, library, row, "甲", {"label": "部分覆盖"})
     decide(log, library, row, "甲", {"label": "已覆盖"})
     lines = [json.loads(line) for line in log.path.read_text(encoding="utf-8").splitlines()]
-    assert [(e["who"], e["before"].get("label"), e["after"]["label"]) for e in lines] == [("甲", "", "部分覆盖"), ("甲", "部分覆盖", "已覆盖")]
+    assert [(e["who"], e["before"].get("label"), e["after"]["label"]) for e in lines] == [
+        ("甲", "", "部分覆盖"),
+        ("甲", "部分覆盖", "已覆盖"),
+    ]
     assert lines[0]["national_fp"] == fingerprint(row.requirement.text)
     assert lines[0]["at"].endswith("+00:00")
 
@@ -115,7 +118,8 @@ def test_a_changed_text_returns_the_decision_with_old_and_new(tmp_path, side):
     log = ReviewLog(tmp_path / "corpus" / "reviews.jsonl")
     decide(log, library, row, "甲", {"label": "部分覆盖", "evidence": format_evidence([(local_id(library), "第四条")])})
     name, old, new = {
-        "national": ("national/测试数据管理办法.md", "每年度开展", "每半年开展"), "local": ("shenzhen/深圳市测试数据条例.md", "定期开展", "每两年开展"),
+        "national": ("national/测试数据管理办法.md", "每年度开展", "每半年开展"),
+        "local": ("shenzhen/深圳市测试数据条例.md", "定期开展", "每两年开展"),
     }[side]
     path = tmp_path / "corpus" / name
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
@@ -139,7 +143,11 @@ def test_a_text_that_only_changed_white_space_changes_nothing(library, rows, log
 def test_a_duty_that_moved_keeps_its_decision_as_suspect_and_a_lost_one_is_an_orphan(library, rows, log):
     row = row_at(rows, "第四条")
     decide(log, library, row, "甲", {"label": "部分覆盖"})
-    duty = dataclasses.replace(row.requirement, requirement_id=row.requirement.requirement_id + "9", text=row.requirement.text.replace("每年度", "每季度"))
+    duty = dataclasses.replace(
+        row.requirement,
+        requirement_id=row.requirement.requirement_id + "9",
+        text=row.requirement.text.replace("每年度", "每季度"),
+    )
     moved = dataclasses.replace(row, row_id=row.row_id.replace("@", "9@"), requirement=duty)
     others = [r for r in rows if r.row_id != row.row_id]
     assert states(library, [moved, *others], log.decisions())[moved.row_id].state == "suspect"
@@ -191,7 +199,12 @@ def test_kappa_is_that_of_the_paper():
 
 @pytest.mark.parametrize(
     ("who", "after", "message"),
-    [("", {"label": "已覆盖"}, "姓名"), ("甲", {"label": "违法"}, "不是可选"), ("甲", {"bogus": "x"}, "不能识别"), ("甲", {"label": "待人工核定"}, "不是可选")],
+    [
+        ("", {"label": "已覆盖"}, "姓名"),
+        ("甲", {"label": "违法"}, "不是可选"),
+        ("甲", {"bogus": "x"}, "不能识别"),
+        ("甲", {"label": "待人工核定"}, "不是可选"),
+    ],
 )
 def test_what_cannot_be_recorded_says_why_and_writes_nothing(library, rows, log, who, after, message):
     with pytest.raises(ReviewError, match=message):
@@ -209,7 +222,9 @@ def test_a_line_broken_by_a_crash_is_skipped_and_named_and_the_next_event_starts
 
 
 def test_lines_of_strangers_do_not_stop_the_log(log):
-    log.path.write_bytes(b'[]\n{"a": 1}\nnull\n\xff\xfe\n{"event_id":"e","at":"t","who":"w","row_id":"r","doc_id":"d","address":"a","after":[1]}\n')
+    log.path.write_bytes(
+        b'[]\n{"a": 1}\nnull\n\xff\xfe\n{"event_id":"e","at":"t","who":"w","row_id":"r","doc_id":"d","address":"a","after":[1]}\n'
+    )
     assert log.events() == () and len(log.findings()) == 5
 
 

@@ -8,8 +8,24 @@ from kb.models import LEVELS
 from kb.search import NOT_IN_FORCE, Filters, Parts, search
 
 HOSTILE = [
-    "", "   ", "。，、！？", "数据" * 5000, "'; DROP TABLE documents; --", "<script>alert(1)</script>", "title:(数据 AND",
-    "*", "\"", "AND OR NOT", "１２３ＡＢＣ　数据", "個人信息保護法", "\ud800数据", "数据\x00安全", "😀", "第条款项", "《《《》", "a" * 10000,
+    "",
+    "   ",
+    "。，、！？",
+    "数据" * 5000,
+    "'; DROP TABLE documents; --",
+    "<script>alert(1)</script>",
+    "title:(数据 AND",
+    "*",
+    '"',
+    "AND OR NOT",
+    "１２３ＡＢＣ　数据",
+    "個人信息保護法",
+    "\ud800数据",
+    "数据\x00安全",
+    "😀",
+    "第条款项",
+    "《《《》",
+    "a" * 10000,
 ]
 
 

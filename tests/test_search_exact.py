@@ -21,7 +21,9 @@ def _arabic(number: tuple[int, int]) -> str:
 def _styles(title: str, doc_no: str | None, provision: Provision, rng: random.Random) -> dict[str, str]:
     number = (provision.number[0], provision.number[1] if len(provision.number) > 1 else 0)
     label = article_label(number)
-    deep = next((u for u in provision.units if u.level == "item"), None) or (provision.units[-1] if provision.units else None)
+    deep = next((u for u in provision.units if u.level == "item"), None) or (
+        provision.units[-1] if provision.units else None
+    )
     # a slip of one character, never in the characters that tell two instruments apart (years, brackets, digits)
     places = [i for i, c in enumerate(title) if re.match(r"[\u4e00-\u9fff]", c) and 2 <= i < len(title) - 2]
     at = rng.choice(places)
@@ -86,7 +88,8 @@ def test_short_names_and_units_lead_to_the_exact_place(lexical_library, query, a
 def test_two_citations_in_one_query_are_both_pinned_in_order(lexical_library):
     hits = search(lexical_library, "数据安全法第三十条 网络数据安全管理条例第三十三条", top=5).hits
     assert [(h.title, h.article) for h in hits[:2]] == [
-        ("中华人民共和国数据安全法", "第三十条"), ("网络数据安全管理条例", "第三十三条"),
+        ("中华人民共和国数据安全法", "第三十条"),
+        ("网络数据安全管理条例", "第三十三条"),
     ]
 
 

@@ -63,12 +63,22 @@ def main_id(library):
 
 
 def healthy(page):
-    assert page.locator('[data-testid="stException"]').count() == 0, page.locator('[data-testid="stException"]').first.inner_text()
+    assert page.locator('[data-testid="stException"]').count() == 0, page.locator(
+        '[data-testid="stException"]'
+    ).first.inner_text()
 
 
 @pytest.mark.parametrize(
     ("path", "title"),
-    [("", "总览"), ("search", "检索"), ("gaps", "差距图谱"), ("review", "对照与复核"), ("draft", "草案比对"), ("library", "文库"), ("update", "更新")],
+    [
+        ("", "总览"),
+        ("search", "检索"),
+        ("gaps", "差距图谱"),
+        ("review", "对照与复核"),
+        ("draft", "草案比对"),
+        ("library", "文库"),
+        ("update", "更新"),
+    ],
 )
 def test_every_page_opens(page, address, path, title):
     opened(page, f"{address}/{path}")
@@ -180,7 +190,9 @@ def test_exports_open_again_and_an_edited_ledger_comes_back(page, address, libra
     mine = [r for r in rows if r.national.meta.title == MAIN]
     opened(page, f"{address}/gaps?n={quote(main_id(library))}")
     data, name = export(page, "条文对照表", "Word")
-    assert name.endswith(".docx") and all(r.requirement.text in "".join(Word(io.BytesIO(data)).element.body.itertext()) for r in mine)
+    assert name.endswith(".docx") and all(
+        r.requirement.text in "".join(Word(io.BytesIO(data)).element.body.itertext()) for r in mine
+    )
     opened(page, f"{address}/gaps?n={quote(main_id(library))}")
     data, _ = export(page, "对标台账", "Excel")
     book = load_workbook(io.BytesIO(data))
@@ -192,7 +204,9 @@ def test_exports_open_again_and_an_edited_ledger_comes_back(page, address, libra
     book.save(buffer)
     opened(page, f"{address}/review?n={quote(main_id(library))}&v={quote('导入台账')}")
     sign(page, "丙")
-    page.locator('input[type="file"]').set_input_files({"name": "台账.xlsx", "mimeType": "application/octet-stream", "buffer": buffer.getvalue()})
+    page.locator('input[type="file"]').set_input_files(
+        {"name": "台账.xlsx", "mimeType": "application/octet-stream", "buffer": buffer.getvalue()}
+    )
     page.wait_for_selector("text=将写入 1 行", timeout=WAIT)
     page.get_by_role("button", name="写入", exact=True).click()
     page.wait_for_selector("text=已写入 1 行", timeout=WAIT)
@@ -220,7 +234,9 @@ def test_an_upload_becomes_a_gap_row_and_open_pages_follow_the_new_index(chrome,
     text = "新近数据管理办法\n\n第一条 为了规范管理，制定本办法。\n第二条 地方各级数据管理部门应当在六十日内建立新近数据台账。\n第三条 本办法自2026年3月1日起施行。\n"
     page.get_by_text("国家", exact=True).first.click()
     settled(page)
-    page.locator('input[type="file"]').set_input_files({"name": "新近数据管理办法.md", "mimeType": "text/markdown", "buffer": text.encode()})
+    page.locator('input[type="file"]').set_input_files(
+        {"name": "新近数据管理办法.md", "mimeType": "text/markdown", "buffer": text.encode()}
+    )
     page.wait_for_selector("text=可以收入", timeout=WAIT)
     page.get_by_role("button", name=re.compile("放入文库并更新")).click()
     page.wait_for_selector("text=完成，用时", timeout=WAIT * 2)

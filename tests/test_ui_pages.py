@@ -88,7 +88,10 @@ def test_marks_never_let_markup_through():
 
 
 def test_differences_are_named_in_words():
-    national, local = "处理者应当每年度开展风险评估，并向省级以上部门报送。", "处理者可以定期开展风险评估，并向部门报送。"
+    national, local = (
+        "处理者应当每年度开展风险评估，并向省级以上部门报送。",
+        "处理者可以定期开展风险评估，并向部门报送。",
+    )
     marks = compare(national, local)
     kinds = {m.kind: national[m.start : m.end] for m in marks.national}
     assert {SAME, MISSING, DIFFERS} <= set(kinds)
@@ -105,7 +108,14 @@ def test_a_text_compared_with_itself_misses_nothing(silent):
 
 @pytest.mark.parametrize(
     ("name", "safe"),
-    [("../../etc/passwd", "passwd"), ("a\\b\\c.pdf", "c.pdf"), (".hidden", "hidden"), ('x<>:"|?*.md', "x.md"), ("", "未命名.txt"), ("a\x00b\n.md", "ab.md")],
+    [
+        ("../../etc/passwd", "passwd"),
+        ("a\\b\\c.pdf", "c.pdf"),
+        (".hidden", "hidden"),
+        ('x<>:"|?*.md', "x.md"),
+        ("", "未命名.txt"),
+        ("a\x00b\n.md", "ab.md"),
+    ],
 )
 def test_names_of_uploads_cannot_leave_their_folder(name, safe):
     assert safe_name(name) == safe

@@ -67,13 +67,23 @@ def test_a_second_run_without_changes_says_so_and_writes_nothing(settings):
 
 def test_an_amended_document_is_told_article_by_article(settings):
     update(settings)
-    changed = [NAT[0], NAT[1].replace("明确数据安全负责人", "书面明确数据安全负责人"), "第三条　新增的一条规定。", *_renumbered(NAT[2:], 4)]
+    changed = [
+        NAT[0],
+        NAT[1].replace("明确数据安全负责人", "书面明确数据安全负责人"),
+        "第三条　新增的一条规定。",
+        *_renumbered(NAT[2:], 4),
+    ]
     _write(settings.corpus, "national", NATIONAL, changed)
     note = update(settings).note
     (document,) = note.documents
     assert document.change == "amended"
     rows = [(a.change, a.old, a.new) for a in document.articles]
-    assert rows == [("changed", "第二条", "第二条"), ("added", "", "第三条"), ("renumbered", "第三条", "第四条"), ("renumbered", "第四条", "第五条")]
+    assert rows == [
+        ("changed", "第二条", "第二条"),
+        ("added", "", "第三条"),
+        ("renumbered", "第三条", "第四条"),
+        ("renumbered", "第四条", "第五条"),
+    ]
     assert ("", "书面") in document.articles[0].diffs
 
 
@@ -94,7 +104,12 @@ def test_layout_noise_is_no_amendment(settings):
 
 def test_new_duties_and_citations_that_lead_nowhere_now_are_named(settings):
     update(settings)
-    _write(settings.corpus, "national", NATIONAL, [NAT[0], NAT[1], NAT[3].replace("第四条", "第三条"), "第四条　数据处理者应当保存日志不少于六个月。"])
+    _write(
+        settings.corpus,
+        "national",
+        NATIONAL,
+        [NAT[0], NAT[1], NAT[3].replace("第四条", "第三条"), "第四条　数据处理者应当保存日志不少于六个月。"],
+    )
     note = update(settings).note
     assert any("保存日志" in d.text for d in note.duties)
     assert not any("编制公共数据" in d.text for d in note.duties)
@@ -105,10 +120,14 @@ def test_new_duties_and_citations_that_lead_nowhere_now_are_named(settings):
 def test_a_new_duty_at_an_old_place_is_new_and_the_moved_one_keeps_its_history(settings):
     update(settings)
     moved = NAT[3].replace("第四条", "第三条").replace("及时更新", "每月更新")
-    _write(settings.corpus, "national", NATIONAL, [NAT[0], NAT[1], moved, "第四条　数据处理者应当保存日志不少于六个月。"])
+    _write(
+        settings.corpus, "national", NATIONAL, [NAT[0], NAT[1], moved, "第四条　数据处理者应当保存日志不少于六个月。"]
+    )
     note = update(settings).note
     assert [d.text for d in note.duties] == ["数据处理者应当保存日志不少于六个月。"]
-    assert not any(not d.why.startswith(f"《{NATIONAL}》第") for d in note.dead), "a citation of the whole document is not dead"
+    assert not any(not d.why.startswith(f"《{NATIONAL}》第") for d in note.dead), (
+        "a citation of the whole document is not dead"
+    )
 
 
 def test_a_removed_document_leaves_dead_citations_and_a_renamed_one_does_not_count_as_new(settings):
@@ -134,7 +153,12 @@ def test_a_local_amendment_names_the_article_and_the_bureau(settings):
 
 def test_documents_cited_and_not_held_are_listed(settings):
     update(settings)
-    _write(settings.corpus, "shenzhen", "深圳丙办法", ["第一条　根据《某某未收录条例》，制定本办法。", "第二条　本办法自公布之日起施行。"])
+    _write(
+        settings.corpus,
+        "shenzhen",
+        "深圳丙办法",
+        ["第一条　根据《某某未收录条例》，制定本办法。", "第二条　本办法自公布之日起施行。"],
+    )
     assert update(settings).note.missing == (("某某未收录条例", 1),)
 
 
@@ -146,7 +170,18 @@ def test_a_human_decision_reopens_when_its_text_changes_and_is_told_once(setting
     text = library.document(LOCAL).provisions[1].text
     basis = Basis(row.requirement.text, (LocalText(LOCAL, LOCAL, "第二条", text),), row.assessment.proposed_label)
     log = ReviewLog(settings.corpus / "reviews.jsonl")
-    log.append(Event("e1", "2026-11-01T00:00:00+00:00", "张三", row.row_id, NATIONAL, row.requirement.address, after={"label": "已覆盖"}, basis=basis))
+    log.append(
+        Event(
+            "e1",
+            "2026-11-01T00:00:00+00:00",
+            "张三",
+            row.row_id,
+            NATIONAL,
+            row.requirement.address,
+            after={"label": "已覆盖"},
+            basis=basis,
+        )
+    )
     assert not update(settings).note.reopened
     _write(settings.corpus, "shenzhen", LOCAL, [SZ[0], SZ[1].replace("数据安全负责人", "负责人"), *SZ[2:]])
     (reopened,) = update(settings).note.reopened
@@ -156,7 +191,10 @@ def test_a_human_decision_reopens_when_its_text_changes_and_is_told_once(setting
 
 
 def test_the_calendar_alone_makes_a_note(settings, monkeypatch):
-    text = text_of("国家数据期满办法", ["第一条　数据处理者应当登记。", "第二条　本办法自2026年1月1日起施行，有效期至2027年12月31日。"])
+    text = text_of(
+        "国家数据期满办法",
+        ["第一条　数据处理者应当登记。", "第二条　本办法自2026年1月1日起施行，有效期至2027年12月31日。"],
+    )
     (settings.corpus / "national" / "国家数据期满办法.md").write_text(text, encoding="utf-8")
     monkeypatch.setattr("kb.rows.today", lambda: "2027-06-01")
     update(settings)
@@ -261,15 +299,29 @@ def test_the_command_prints_one_json_value_and_tells_monitors(settings, tmp_path
     first = runner.invoke(group, [*base, "--json", "--exit-code", "--log", str(log)])
     assert first.exit_code == 10
     data = json.loads(first.stdout)
-    assert {"generation", "documents", "provisions", "chunks", "requirements", "embedded", "seconds", "findings", "changes"} <= set(data)
+    assert {
+        "generation",
+        "documents",
+        "provisions",
+        "chunks",
+        "requirements",
+        "embedded",
+        "seconds",
+        "findings",
+        "changes",
+    } <= set(data)
     assert {"new", "changed", "same", "removed", "failed"} <= set(data["documents"])
     assert runner.invoke(group, [*base, "--exit-code", "--log", str(log)]).exit_code == 0
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     assert [line["ok"] for line in lines] == [True, True] and lines[0]["generation"] == data["generation"]
-    runner.invoke(group, ["update", "--corpus", str(tmp_path / "none"), "--index", str(settings.index), "--log", str(log)])
+    runner.invoke(
+        group, ["update", "--corpus", str(tmp_path / "none"), "--index", str(settings.index), "--log", str(log)]
+    )
     last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
     assert last["ok"] is False and "not a folder" in last["error"]
-    listed = runner.invoke(group, ["rollback", "--list", "--corpus", str(settings.corpus), "--index", str(settings.index)])
+    listed = runner.invoke(
+        group, ["rollback", "--list", "--corpus", str(settings.corpus), "--index", str(settings.index)]
+    )
     assert data["generation"] in listed.stdout
 
 
@@ -285,7 +337,10 @@ def _document(articles) -> Document:
 
 def test_article_changes_are_blind_to_noise_and_see_every_real_change():
     rng = random.Random(3)
-    base = [f"第{n}条　机构{c}应当按照规定报送第{c}类材料并保存{i + 3}年。" for i, (n, c) in enumerate(zip("一二三四五六七八", "甲乙丙丁戊己庚辛", strict=True))]
+    base = [
+        f"第{n}条　机构{c}应当按照规定报送第{c}类材料并保存{i + 3}年。"
+        for i, (n, c) in enumerate(zip("一二三四五六七八", "甲乙丙丁戊己庚辛", strict=True))
+    ]
     for _ in range(50):
         other = list(base)
         picked = rng.sample(range(8), rng.randint(1, 3))

@@ -22,10 +22,17 @@ from kb.web import Client, Limits
 
 BASE = "https://www.nda.gov.cn/sjj/zwgk/zcfb/list/index_pc_1.html"
 TITLES = [
-    "国家数据局关于印发《可信数据空间发展行动计划》的通知", "公共数据资源登记管理暂行办法", "关于完善数据流通安全治理的实施方案",
-    "数据流通交易合同示范文本公告", "公共数据资源授权运营实施规范（试行）", "关于促进数据标注产业高质量发展的实施意见",
+    "国家数据局关于印发《可信数据空间发展行动计划》的通知",
+    "公共数据资源登记管理暂行办法",
+    "关于完善数据流通安全治理的实施方案",
+    "数据流通交易合同示范文本公告",
+    "公共数据资源授权运营实施规范（试行）",
+    "关于促进数据标注产业高质量发展的实施意见",
 ]
-NAV = "".join(f'<li><a href="/nav/{i}.html">{name}</a></li>' for i, name in enumerate(("首页", "机构概况介绍", "政务公开平台入口", "互动交流", "网站地图导航页面")))
+NAV = "".join(
+    f'<li><a href="/nav/{i}.html">{name}</a></li>'
+    for i, name in enumerate(("首页", "机构概况介绍", "政务公开平台入口", "互动交流", "网站地图导航页面"))
+)
 
 
 def _days(n):
@@ -34,12 +41,24 @@ def _days(n):
 
 # layouts of column pages, as the sites write them: the date beside, inside, before the link, in the address, in a table
 LAYOUTS = {
-    "ul with span": lambda t, d, i: f'<li><a href="../zcfb/{i:04}/202{i}_pc.html" title="{t}">{t[:14]}...</a><span>{d}</span></li>',
-    "date in the link": lambda t, d, i: f'<li><a href="/zcfb/t{d.replace("-", "")}_{i}.html"><h4>{t}</h4><em>{d}</em></a></li>',
-    "table": lambda t, d, i: f'<tr><td class="num">{i}</td><td><a href="/content/post_{i}.html">{t}</a></td><td>{d.replace("-", "/")}</td></tr>',
-    "div cards": lambda t, d, i: f'<div class="item item{i}"><div class="tit"><a href="content/{i}.htm" target="_blank">{t}</a></div><div class="tim">{d}</div></div>',
-    "year and month words": lambda t, d, i: f'<dd><a href="./{i}.shtml">{t}</a>（{d[:4]}年{int(d[5:7])}月{int(d[8:])}日）</dd>',
-    "date in the address only": lambda t, d, i: f'<p class="l"><a href="/tz/{d[:7].replace("-", "")}/t{d.replace("-", "")}_{i}.html">{t}</a></p>',
+    "ul with span": lambda t, d, i: (
+        f'<li><a href="../zcfb/{i:04}/202{i}_pc.html" title="{t}">{t[:14]}...</a><span>{d}</span></li>'
+    ),
+    "date in the link": lambda t, d, i: (
+        f'<li><a href="/zcfb/t{d.replace("-", "")}_{i}.html"><h4>{t}</h4><em>{d}</em></a></li>'
+    ),
+    "table": lambda t, d, i: (
+        f'<tr><td class="num">{i}</td><td><a href="/content/post_{i}.html">{t}</a></td><td>{d.replace("-", "/")}</td></tr>'
+    ),
+    "div cards": lambda t, d, i: (
+        f'<div class="item item{i}"><div class="tit"><a href="content/{i}.htm" target="_blank">{t}</a></div><div class="tim">{d}</div></div>'
+    ),
+    "year and month words": lambda t, d, i: (
+        f'<dd><a href="./{i}.shtml">{t}</a>（{d[:4]}年{int(d[5:7])}月{int(d[8:])}日）</dd>'
+    ),
+    "date in the address only": lambda t, d, i: (
+        f'<p class="l"><a href="/tz/{d[:7].replace("-", "")}/t{d.replace("-", "")}_{i}.html">{t}</a></p>'
+    ),
 }
 
 
@@ -56,10 +75,14 @@ def page(entry, titles=TITLES, days=None, title="政策发布"):
     days = days or _days(len(titles))
     rows = "".join(entry(t, d, number(t)) for t, d in zip(titles, days, strict=True))
     return (
-        f"<html><head><title>{title}</title><script>var a='<a href=\"/x\">脚本里的链接不是链接</a>'</script></head><body><ul class='nav'>{NAV}</ul>"
-        f"<div class='list'><table>{rows}</table></div><a href='?p=2'>下一页</a>"
-        "<div class='foot'><a href='http://www.beian.gov.cn/x'>粤公网安备某某某某号</a><a href='/gywm.html'>网站声明与联系我们的方式</a></div></body></html>"
-    ).replace("<table>", "<table>" if "<tr>" in rows else "<ul>").replace("</table>", "</table>" if "<tr>" in rows else "</ul>")
+        (
+            f"<html><head><title>{title}</title><script>var a='<a href=\"/x\">脚本里的链接不是链接</a>'</script></head><body><ul class='nav'>{NAV}</ul>"
+            f"<div class='list'><table>{rows}</table></div><a href='?p=2'>下一页</a>"
+            "<div class='foot'><a href='http://www.beian.gov.cn/x'>粤公网安备某某某某号</a><a href='/gywm.html'>网站声明与联系我们的方式</a></div></body></html>"
+        )
+        .replace("<table>", "<table>" if "<tr>" in rows else "<ul>")
+        .replace("</table>", "</table>" if "<tr>" in rows else "</ul>")
+    )
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -83,11 +106,19 @@ def test_feeds_and_json_lists_are_read_and_entities_never_expanded():
         "<item><title>&b;</title><link>/2.htm</link></item></rss>"
     )
     links = find_links(rss, "http://www.cac.gov.cn/rss.xml")
-    assert next((link.title, link.date, link.url) for link in links) == ("公共数据办法", "2026-02-03", "http://www.cac.gov.cn/1.htm")
+    assert next((link.title, link.date, link.url) for link in links) == (
+        "公共数据办法",
+        "2026-02-03",
+        "http://www.cac.gov.cn/1.htm",
+    )
     assert "aaa" not in links[1].title
-    atom = '<feed><entry><title>甲办法</title><link href="/a.html"/><updated>2026-03-04T00:00:00Z</updated></entry></feed>'
+    atom = (
+        '<feed><entry><title>甲办法</title><link href="/a.html"/><updated>2026-03-04T00:00:00Z</updated></entry></feed>'
+    )
     assert [(link.title, link.date) for link in find_links(atom, BASE)] == [("甲办法", "2026-03-04")]
-    data = json.dumps([{"TITLE": "国务院关于甲的意见", "URL": "/zhengce/1.htm", "DOCRELPUBTIME": "2026-05-06"}], ensure_ascii=False)
+    data = json.dumps(
+        [{"TITLE": "国务院关于甲的意见", "URL": "/zhengce/1.htm", "DOCRELPUBTIME": "2026-05-06"}], ensure_ascii=False
+    )
     assert [(link.title, link.date) for link in find_links(data, BASE)] == [("国务院关于甲的意见", "2026-05-06")]
     assert find_links("[" * 100_000, BASE) == [] and find_links("{}", BASE) == []
 
@@ -95,7 +126,8 @@ def test_feeds_and_json_lists_are_read_and_entities_never_expanded():
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("", "空"), ("<html><head><title>404 Not Found</title></head><body>您访问的页面不存在</body></html>", "错误"),
+        ("", "空"),
+        ("<html><head><title>404 Not Found</title></head><body>您访问的页面不存在</body></html>", "错误"),
         ("<html><title>系统提示</title><body>用户登录 <input type=password></body></html>", "登录"),
         ("<html><title>安全验证</title><body>请完成人机验证</body></html>", "验证"),
         ("<html><title>政策</title><body><script>render()</script></body></html>", "脚本"),
@@ -119,7 +151,10 @@ def test_addresses_are_compared_without_their_dress():
 
 def test_attachments_of_a_notice_are_found():
     text = '<a href="./P020.pdf">附件：办法.pdf</a><a href="./a.docx?x=1">说明</a><a href="/b.html">正文</a><a href="./P020.pdf">再次</a>'
-    assert [link.url for link in attachments(text, "https://x.gov.cn/z/1.html")] == ["https://x.gov.cn/z/P020.pdf", "https://x.gov.cn/z/a.docx?x=1"]
+    assert [link.url for link in attachments(text, "https://x.gov.cn/z/1.html")] == [
+        "https://x.gov.cn/z/P020.pdf",
+        "https://x.gov.cn/z/a.docx?x=1",
+    ]
 
 
 # -- against a server ---------------------------------------------------------------------------------------------------
@@ -179,7 +214,9 @@ def client():
 def settings(tmp_path, site):
     corpus = tmp_path / "corpus"
     (corpus / "national").mkdir(parents=True)
-    held = text_of("公共数据资源登记管理暂行办法（公开征求意见稿）", ["第一条　甲机构应当登记。", "第二条　乙机构应当公开。"])
+    held = text_of(
+        "公共数据资源登记管理暂行办法（公开征求意见稿）", ["第一条　甲机构应当登记。", "第二条　乙机构应当公开。"]
+    )
     (corpus / "national" / "登记.md").write_text(held, encoding="utf-8")
     final = text_of("公共数据资源授权运营实施规范（试行）", ["第一条　甲机构应当授权。", "第二条　乙机构应当运营。"])
     (corpus / "national" / "授权.md").write_text(final, encoding="utf-8")
@@ -191,7 +228,8 @@ def settings(tmp_path, site):
 
 def _watch(corpus, site, extra=""):
     (corpus / "watch.yaml").write_text(
-        f"topics: [数据]\nignore: [招聘]\nsources:\n- {{id: nda, name: 甲局, level: national, url: '{site.url}/list/'}}\n{extra}", encoding="utf-8"
+        f"topics: [数据]\nignore: [招聘]\nsources:\n- {{id: nda, name: 甲局, level: national, url: '{site.url}/list/'}}\n{extra}",
+        encoding="utf-8",
     )
 
 
@@ -200,14 +238,24 @@ def _list(site, titles=TITLES, days=None, path="/list/", entry="table", **more):
 
 
 def test_new_links_are_recorded_with_what_is_known_of_them(settings, site, client):
-    _list(site, [*TITLES, "某某局招聘数据岗位工作人员的公告", "关于春节放假安排的通知公告", "一图读懂公共数据资源登记管理暂行办法"])
+    _list(
+        site,
+        [
+            *TITLES,
+            "某某局招聘数据岗位工作人员的公告",
+            "关于春节放假安排的通知公告",
+            "一图读懂公共数据资源登记管理暂行办法",
+        ],
+    )
     result = watch_all(settings, client=client)
     states = {i.title: (i.state, i.relation) for i in result.items}
     assert states[TITLES[1]] == ("new", "正式稿；已收录其征求意见稿《公共数据资源登记管理暂行办法（公开征求意见稿）》")
     assert states[TITLES[4]][0] == "known"
     assert states[TITLES[0]] == ("new", "")
     assert {t: s for t, (s, _) in states.items() if s == "off_topic"}.keys() == {
-        "某某局招聘数据岗位工作人员的公告", "关于春节放假安排的通知公告", "一图读懂公共数据资源登记管理暂行办法",
+        "某某局招聘数据岗位工作人员的公告",
+        "关于春节放假安排的通知公告",
+        "一图读懂公共数据资源登记管理暂行办法",
     }
     assert all(i.date for i in result.items)
 
@@ -250,15 +298,22 @@ def test_new_addresses_of_old_titles_are_no_news(settings, site, client):
 def test_a_busy_page_with_only_younger_links_is_news(settings, site, client):
     _list(site)
     watch_all(settings, client=client)
-    _list(site, [f"数据新文件第{n}号的通知" for n in range(6)], [f"2026-11-{n + 1:02}" for n in range(6)], entry="ul with span")
+    _list(
+        site,
+        [f"数据新文件第{n}号的通知" for n in range(6)],
+        [f"2026-11-{n + 1:02}" for n in range(6)],
+        entry="ul with span",
+    )
     assert {i.state for i in watch_all(settings, client=client).items} == {"new"}
 
 
 @pytest.mark.parametrize(
     ("body", "word"),
     [
-        ("<html><title>404</title><body>页面不存在</body></html>", "错误"), ("<html><body>用户登录<input type=password></body></html>", "登录"),
-        ("", "空"), (f"<html><body><ul>{NAV}</ul>{'正文' * 100}</body></html>", "没有找到链接"),
+        ("<html><title>404</title><body>页面不存在</body></html>", "错误"),
+        ("<html><body>用户登录<input type=password></body></html>", "登录"),
+        ("", "空"),
+        (f"<html><body><ul>{NAV}</ul>{'正文' * 100}</body></html>", "没有找到链接"),
     ],
 )
 def test_a_page_that_turns_bad_is_an_error_and_forgets_nothing(settings, site, client, body, word):
@@ -290,10 +345,22 @@ def test_a_gbk_page_is_read(settings, site, client):
 def test_reposts_and_draft_and_final_are_one_family(settings, site, client):
     _watch(settings.corpus, site, f"- {{id: two, level: national, url: '{site.url}/two/'}}\n")
     _list(site)
-    _list(site, ["可信数据空间发展行动计划", "数据流通交易合同示范文本公告（征求意见稿）", *(f"数据其他文件第{n}号标题" for n in range(4))], path="/two/", entry="ul with span")
+    _list(
+        site,
+        [
+            "可信数据空间发展行动计划",
+            "数据流通交易合同示范文本公告（征求意见稿）",
+            *(f"数据其他文件第{n}号标题" for n in range(4)),
+        ],
+        path="/two/",
+        entry="ul with span",
+    )
     items = {i.title: i for i in watch_all(settings, client=client).items if i.source == "two"}
     assert items["可信数据空间发展行动计划"].state == "repost" and "nda" in items["可信数据空间发展行动计划"].relation
-    assert "正式稿" in items["数据流通交易合同示范文本公告（征求意见稿）"].relation or "征求意见稿" in items["数据流通交易合同示范文本公告（征求意见稿）"].relation
+    assert (
+        "正式稿" in items["数据流通交易合同示范文本公告（征求意见稿）"].relation
+        or "征求意见稿" in items["数据流通交易合同示范文本公告（征求意见稿）"].relation
+    )
 
 
 # -- downloads ------------------------------------------------------------------------------------------------------------
@@ -304,7 +371,10 @@ def _article_page(title, body, links=""):
     return f"<html><head><title>{title}</title></head><body><div class='nav'>{NAV}</div><h1>{title}</h1><div class='content'>{rows}{links}</div></body></html>"
 
 
-BODY = [f"第{n}条　数据处理者应当按照国家有关规定建立健全第{n}项管理制度，并向市级主管部门报告执行情况。" for n in "一二三四五六"]
+BODY = [
+    f"第{n}条　数据处理者应当按照国家有关规定建立健全第{n}项管理制度，并向市级主管部门报告执行情况。"
+    for n in "一二三四五六"
+]
 
 
 def _item(settings, title):
@@ -341,14 +411,38 @@ def test_what_was_ingested_waits_no_longer(settings, site, client):
 def test_a_faulty_inbox_does_not_stop_an_update(settings, site, client):
     _look(settings, site, client)
     (settings.corpus / "inbox" / "links.json").write_text("{broken", encoding="utf-8")
-    run = CliRunner().invoke(group, ["update", "--no-judge", "--json", "--corpus", str(settings.corpus), "--index", str(settings.index), "--encoder", "none"])
+    run = CliRunner().invoke(
+        group,
+        [
+            "update",
+            "--no-judge",
+            "--json",
+            "--corpus",
+            str(settings.corpus),
+            "--index",
+            str(settings.index),
+            "--encoder",
+            "none",
+        ],
+    )
     assert run.exit_code == 0 and "links.json" in json.loads(run.stdout)["changes"]["note"] + run.stderr
 
 
 def test_a_notice_brings_its_attachment(settings, site, client):
     _look(settings, site, client)
-    site.html(at(TITLES[0]), _article_page(TITLES[0], ["现将《可信数据空间发展行动计划》印发给你们，请认真贯彻落实。"], "<a href='/files/plan.docx'>附件：可信数据空间发展行动计划</a>"))
-    site.file("/files/plan.docx", _docx(["可信数据空间发展行动计划", *BODY]), "application/vnd.openxmlformats-officedocument.wordprocessingml.document")
+    site.html(
+        at(TITLES[0]),
+        _article_page(
+            TITLES[0],
+            ["现将《可信数据空间发展行动计划》印发给你们，请认真贯彻落实。"],
+            "<a href='/files/plan.docx'>附件：可信数据空间发展行动计划</a>",
+        ),
+    )
+    site.file(
+        "/files/plan.docx",
+        _docx(["可信数据空间发展行动计划", *BODY]),
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    )
     (item,) = download(settings, [_item(settings, TITLES[0]).id], client=client)
     assert item.state == "downloaded" and "附件 1 个" in item.relation
     assert item.files[0].endswith(".docx") and len(item.files) == 2
@@ -369,9 +463,12 @@ def _docx(lines):
 @pytest.mark.parametrize(
     ("kind", "body", "word"),
     [
-        ("application/pdf", b"", ""), ("application/pdf", b"%PDF-1.7\nbroken", ""),
-        ("text/html", _article_page("出错了", ["404 页面不存在"]).encode(), ""), ("text/html", "<html><title>登录</title><body>请先登录<input type=password></body></html>".encode(), "登录"),
-        ("application/octet-stream", b"\x00\x01\x02MZ" * 100, ""), ("text/html", _article_page("导航", ["欢迎访问本网站。"] * 3).encode(), ""),
+        ("application/pdf", b"", ""),
+        ("application/pdf", b"%PDF-1.7\nbroken", ""),
+        ("text/html", _article_page("出错了", ["404 页面不存在"]).encode(), ""),
+        ("text/html", "<html><title>登录</title><body>请先登录<input type=password></body></html>".encode(), "登录"),
+        ("application/octet-stream", b"\x00\x01\x02MZ" * 100, ""),
+        ("text/html", _article_page("导航", ["欢迎访问本网站。"] * 3).encode(), ""),
     ],
     ids=["0-byte pdf", "broken pdf", "error page", "login wall", "binary", "chrome only"],
 )
@@ -445,7 +542,10 @@ def test_two_watchers_do_not_meet(settings, client):
 
 
 def test_a_faulty_watch_list_costs_its_faulty_entries(settings, tmp_path):
-    (settings.corpus / "watch.yaml").write_text("sources: [{id: a, url: u, level: national}, 5, {id: a, url: v, level: national}, {id: c, urll: v, level: national}]", encoding="utf-8")
+    (settings.corpus / "watch.yaml").write_text(
+        "sources: [{id: a, url: u, level: national}, 5, {id: a, url: v, level: national}, {id: c, urll: v, level: national}]",
+        encoding="utf-8",
+    )
     watchlist, findings = load_watchlist(settings.corpus)
     assert [s.id for s in watchlist.sources] == ["a"] and len(findings) == 3
     for text in ("[", "- 1", "sources: 3", ""):
@@ -476,7 +576,10 @@ def test_no_page_whatever_breaks_the_reading_of_links():
     import random
 
     rng = random.Random(9)
-    whole = page(LAYOUTS["table"]) + '<a href="http://[::1/">坏地址坏地址坏地址</a><a href="http://a:99999/x">坏端口坏端口坏端口</a><a href>无地址</a>'
+    whole = (
+        page(LAYOUTS["table"])
+        + '<a href="http://[::1/">坏地址坏地址坏地址</a><a href="http://a:99999/x">坏端口坏端口坏端口</a><a href>无地址</a>'
+    )
     for _ in range(400):
         text = list(whole)
         for _ in range(rng.randint(1, 60)):

@@ -56,8 +56,11 @@ DRAFT = """深圳市测试数据目录管理办法（征求意见稿）
 第五条 本办法自2026年1月1日起施行。
 """
 FILES = {
-    "national/测试数据管理办法.md": NATIONAL, "national/台账管理规定.md": HOSTILE, "shenzhen/深圳市测试数据条例.md": LOCAL,
-    "guangdong/广东省测试数据促进办法.md": PROVINCE, "peers/上海市测试数据条例.md": PEER,
+    "national/测试数据管理办法.md": NATIONAL,
+    "national/台账管理规定.md": HOSTILE,
+    "shenzhen/深圳市测试数据条例.md": LOCAL,
+    "guangdong/广东省测试数据促进办法.md": PROVINCE,
+    "peers/上海市测试数据条例.md": PEER,
 }
 
 

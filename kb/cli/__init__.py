@@ -85,7 +85,9 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, everything else on stderr."),
         click.option("--encoder", default=None, help="bundled, none, or a sentence-transformers model (KB_ENCODER)."),
         click.option("--index", "index", default=None, metavar="DIR", help="Index folder (KB_INDEX, default index/)."),
-        click.option("--corpus", "corpus", default=None, metavar="DIR", help="Corpus folder (KB_CORPUS, default corpus/)."),
+        click.option(
+            "--corpus", "corpus", default=None, metavar="DIR", help="Corpus folder (KB_CORPUS, default corpus/)."
+        ),
     ):
         function = option(function)
     return function

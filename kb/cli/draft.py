@@ -12,9 +12,15 @@ from kb.cli import Meter, common_options, print_json, settings_from
 @click.command()
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @common_options
-@click.option("--national", multiple=True, help="National document by title or alias; proposed from title and citations by default.")
+@click.option(
+    "--national",
+    multiple=True,
+    help="National document by title or alias; proposed from title and citations by default.",
+)
 @click.option("--no-current", is_flag=True, help="Do not compare with the rules in force.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table of comments (.docx).")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table of comments (.docx)."
+)
 def command(path, corpus, index, encoder, as_json, national, no_current, out) -> None:
     """Which national duties a draft covers, weakens or leaves out; dead citations; numbering; terms."""
     import json
@@ -29,7 +35,9 @@ def command(path, corpus, index, encoder, as_json, national, no_current, out) ->
     library = Library(settings_from(corpus, index, encoder))
     document = draft_document(read_file(path, name=path.name), path.name)
     chosen = find_infos(library, national, ("national",)) if national else suggested_nationals(library, document, 1)
-    check = check_draft(library, document, [d.doc_id for d in chosen], None if no_current else scope_choice(library), progress=Meter())
+    check = check_draft(
+        library, document, [d.doc_id for d in chosen], None if no_current else scope_choice(library), progress=Meter()
+    )
     if out:
         from kb.report_docx import comments_docx
 
@@ -37,7 +45,9 @@ def command(path, corpus, index, encoder, as_json, national, no_current, out) ->
     if as_json:
         print_json(json.loads(to_bytes(check)))
         return
-    click.echo(f"{document.meta.title}: {len(document.provisions)} provisions; compared with {', '.join(check.nationals)}")
+    click.echo(
+        f"{document.meta.title}: {len(document.provisions)} provisions; compared with {', '.join(check.nationals)}"
+    )
     click.echo(", ".join(f"{k} {v}" for k, v in check.counts.items()))
     for row in comments(check):
         click.echo("  ".join(row))

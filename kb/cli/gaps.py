@@ -10,7 +10,11 @@ from kb.cli import Meter, common_options, print_json, settings_from
 @click.command()
 @common_options
 @click.option("--national", multiple=True, help="National document by title or alias; all of them by default.")
-@click.option("--scope", multiple=True, help="Local document that counts; Shenzhen and provincial Guangdong texts in force by default.")
+@click.option(
+    "--scope",
+    multiple=True,
+    help="Local document that counts; Shenzhen and provincial Guangdong texts in force by default.",
+)
 @click.option("--summary", is_flag=True, help="One line a national document instead of its rows.")
 def command(corpus, index, encoder, as_json, national, scope, summary) -> None:
     """Map national requirements to the local rules that answer them."""
@@ -19,20 +23,31 @@ def command(corpus, index, encoder, as_json, national, scope, summary) -> None:
 
     table = gap_table(Library(settings_from(corpus, index, encoder)), national, scope, Meter())
     if as_json:
-        print_json({
-            "scope": list(table.scope), "counts": table.counts, "rows": [row_json(r) for r in table.rows], "notes": list(table.notes),
-        })
+        print_json(
+            {
+                "scope": list(table.scope),
+                "counts": table.counts,
+                "rows": [row_json(r) for r in table.rows],
+                "notes": list(table.notes),
+            }
+        )
         return
     if summary:
         _print_summary(table)
         return
     for row in table.rows:
         a = row.assessment
-        click.echo(f"{row.title} {row.requirement.address}  {a.label}{'·' + a.tag if a.tag else ''} ({a.rule}, {a.confidence:.2f}) {a.severity}")
+        click.echo(
+            f"{row.title} {row.requirement.address}  {a.label}{'·' + a.tag if a.tag else ''} ({a.rule}, {a.confidence:.2f}) {a.severity}"
+        )
         click.echo(f"    国家：{row.requirement.text}")
         for e in a.evidence[:1]:
             click.echo(f"    本地：{e.title}{e.address} {e.quote}")
-        click.echo(f"    {a.reason}" + (f" 缺：{'；'.join(a.missing)}" if a.missing else "") + (f" 异：{'；'.join(a.differs)}" if a.differs else ""))
+        click.echo(
+            f"    {a.reason}"
+            + (f" 缺：{'；'.join(a.missing)}" if a.missing else "")
+            + (f" 异：{'；'.join(a.differs)}" if a.differs else "")
+        )
     for note in table.notes:
         click.echo(note, err=True)
     click.echo(f"{len(table.rows)} rows: " + ", ".join(f"{k} {v}" for k, v in table.counts.items()), err=True)

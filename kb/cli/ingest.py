@@ -19,12 +19,23 @@ _STATES = {"new": "可入库", "incomplete": "不完整", "same": "已在库", "
 @click.argument("paths", nargs=-1, required=True, metavar="FILE|FOLDER|ZIP...", type=click.Path(path_type=Path))
 @common_options
 @click.option("--yes", is_flag=True, help="Add what can be added; without it nothing is written.")
-@click.option("--incomplete", is_flag=True, help="Add incomplete texts too; they are shown with a badge and never prove a gap.")
-@click.option("--level", type=click.Choice(LEVELS), help="Level of all documents; by default it is read from title and makers.")
+@click.option(
+    "--incomplete", is_flag=True, help="Add incomplete texts too; they are shown with a badge and never prove a gap."
+)
+@click.option(
+    "--level", type=click.Choice(LEVELS), help="Level of all documents; by default it is read from title and makers."
+)
 @click.option("--no-ocr", is_flag=True, help="Do not read pictures.")
 def command(
-    paths: tuple[Path, ...], corpus: str | None, index: str | None, encoder: str | None, as_json: bool, yes: bool, incomplete: bool,
-    level: str | None, no_ocr: bool,
+    paths: tuple[Path, ...],
+    corpus: str | None,
+    index: str | None,
+    encoder: str | None,
+    as_json: bool,
+    yes: bool,
+    incomplete: bool,
+    level: str | None,
+    no_ocr: bool,
 ) -> None:
     """Preview title, number, dates, first articles and findings of documents; --yes adds them to the corpus."""
     from kb.ingest import Item, add, preview
@@ -43,7 +54,9 @@ def command(
     if as_json:
         print_json(
             {
-                "items": [_row(item) for item in items], "added": added, "counts": dict(counts),
+                "items": [_row(item) for item in items],
+                "added": added,
+                "counts": dict(counts),
                 "findings": [asdict(finding) for item in items for finding in item.findings],
             }
         )
@@ -61,11 +74,20 @@ def _row(item: Any) -> dict[str, Any]:
 def _show(item: Any, names: dict[str, str]) -> None:
     click.echo(f"{_STATES.get(item.state, item.state)}  {item.path}")
     if item.title:
-        facts = [item.doc_no, item.kind, LEVEL_NAMES.get(item.level, "层级未知"), STATUS_NAMES.get(item.status, item.status)]
+        facts = [
+            item.doc_no,
+            item.kind,
+            LEVEL_NAMES.get(item.level, "层级未知"),
+            STATUS_NAMES.get(item.status, item.status),
+        ]
         click.echo(f"  《{item.title}》 {' · '.join(fact for fact in facts if fact)}")
         dates = {"signed_on": "成文", "promulgated_on": "公布", "effective_on": "施行", "expires_on": "失效"}
-        click.echo("  " + (" · ".join(f"{dates[key]} {value}" for key, value in item.dates.items()) or "日期未见于文本"))
-        click.echo(f"  {names.get(item.quality, item.quality)} · {item.characters:,} 字 · {item.provisions} 个条款 · {item.media}")
+        click.echo(
+            "  " + (" · ".join(f"{dates[key]} {value}" for key, value in item.dates.items()) or "日期未见于文本")
+        )
+        click.echo(
+            f"  {names.get(item.quality, item.quality)} · {item.characters:,} 字 · {item.provisions} 个条款 · {item.media}"
+        )
         for line in item.first:
             click.echo(f"    {line}")
         if item.target:

@@ -23,9 +23,26 @@ def command(file, corpus, index, encoder, as_json) -> None:
     from kb.mapping import evidence_json, judge_labels
 
     labels = read_labels(file.read_text(encoding="utf-8").splitlines(), file.name)
-    for label, a in zip(labels, judge_labels(Library(settings_from(corpus, index, encoder)), labels, Meter()), strict=True):
-        click.echo(json.dumps({
-            "id": label.label_id, "label": a.proposed_label, "needs_review": a.label != a.proposed_label, "tag": a.tag, "confidence": a.confidence,
-            "rule": a.rule, "severity": a.severity, "evidence": evidence_json(a), "missing": list(a.missing),
-            "differs": list(a.differs), "questions": list(a.questions), "suggestion": a.suggestion, "reason": a.reason,
-        }, ensure_ascii=False))
+    for label, a in zip(
+        labels, judge_labels(Library(settings_from(corpus, index, encoder)), labels, Meter()), strict=True
+    ):
+        click.echo(
+            json.dumps(
+                {
+                    "id": label.label_id,
+                    "label": a.proposed_label,
+                    "needs_review": a.label != a.proposed_label,
+                    "tag": a.tag,
+                    "confidence": a.confidence,
+                    "rule": a.rule,
+                    "severity": a.severity,
+                    "evidence": evidence_json(a),
+                    "missing": list(a.missing),
+                    "differs": list(a.differs),
+                    "questions": list(a.questions),
+                    "suggestion": a.suggestion,
+                    "reason": a.reason,
+                },
+                ensure_ascii=False,
+            )
+        )

@@ -13,8 +13,20 @@ from kb.cli.rows import choice_options, chosen_rows
 @click.command()
 @common_options
 @choice_options
-@click.option("--kind", type=click.Choice(["对照表", "台账", "任务分解"]), default="对照表", show_default=True, help="Which report.")
-@click.option("--format", "fmt", type=click.Choice(["docx", "xlsx", "md", "json"]), default=None, help="By default from the name of the file.")
+@click.option(
+    "--kind",
+    type=click.Choice(["对照表", "台账", "任务分解"]),
+    default="对照表",
+    show_default=True,
+    help="Which report.",
+)
+@click.option(
+    "--format",
+    "fmt",
+    type=click.Choice(["docx", "xlsx", "md", "json"]),
+    default=None,
+    help="By default from the name of the file.",
+)
 @click.option("--label", multiple=True, help="Only rows with this 覆盖结论.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 def command(corpus, index, encoder, as_json, national, scope, kind, fmt, label, out) -> None:

@@ -14,15 +14,26 @@ from kb.errors import KbError, NotFoundError, UsageError
 @click.command()
 @common_options
 @choice_options
-@click.option("--state", type=click.Choice(["open", "suspect", "disputed", "confirmed", "changed"]), help="List rows in this state.")
+@click.option(
+    "--state",
+    type=click.Choice(["open", "suspect", "disputed", "confirmed", "changed"]),
+    help="List rows in this state.",
+)
 @click.option("--row", help="Decide this row (an id as listed).")
 @click.option("--label", help="The 覆盖结论 to record.")
 @click.option("--note", help="差距说明 to record.")
 @click.option("--by", "who", default="", help="Who decides; recorded with the decision.")
 @click.option("--second", is_flag=True, help="Record as the second reading.")
 @click.option("--undo", is_flag=True, help="Take back the last decision of --by on --row.")
-@click.option("--import", "ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read an edited ledger (.xlsx) back.")
-def command(corpus, index, encoder, as_json, national, scope, state, row, label, note, who, second, undo, ledger) -> None:
+@click.option(
+    "--import",
+    "ledger",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read an edited ledger (.xlsx) back.",
+)
+def command(
+    corpus, index, encoder, as_json, national, scope, state, row, label, note, who, second, undo, ledger
+) -> None:
     """List what waits for people, record decisions, measure agreement."""
     from kb.review import ReviewLog, decide, states
 
@@ -57,10 +68,22 @@ def _summary(rows, held, state, log) -> dict:
     listed = [r for r in rows if held[r.row_id].state == state] if state else []
     return {
         "states": {k: sum(s.state == k for s in held.values()) for k in STATES},
-        "agreement": {"n": found.n, "observed": round(found.observed, 3), "kappa": found.kappa, "disputed": len(found.disputed)},
+        "agreement": {
+            "n": found.n,
+            "observed": round(found.observed, 3),
+            "kappa": found.kappa,
+            "disputed": len(found.disputed),
+        },
         "rows": [
-            {"row": r.row_id, "title": r.national.meta.title, "address": r.requirement.address, "label": held[r.row_id].label,
-             "proposed_label": r.assessment.proposed_label, "changes": [to_json(c) for c in held[r.row_id].changes]} for r in listed
+            {
+                "row": r.row_id,
+                "title": r.national.meta.title,
+                "address": r.requirement.address,
+                "label": held[r.row_id].label,
+                "proposed_label": r.assessment.proposed_label,
+                "changes": [to_json(c) for c in held[r.row_id].changes],
+            }
+            for r in listed
         ],
         "findings": [to_json(f) for f in log.findings()],
     }
@@ -90,6 +113,9 @@ def _report(value: dict, as_json: bool) -> None:
     for key, part in value.items():
         if isinstance(part, list):
             for line in part:
-                click.echo(f"{key}: " + (" | ".join(str(v) for v in line.values() if v) if isinstance(line, dict) else str(line)))
+                click.echo(
+                    f"{key}: "
+                    + (" | ".join(str(v) for v in line.values() if v) if isinstance(line, dict) else str(line))
+                )
         else:
             click.echo(f"{key}: {part}")

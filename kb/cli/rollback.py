@@ -21,7 +21,14 @@ def command(corpus, index, encoder, as_json, to, listing) -> None:
     held = []
     for name in generations(settings.index):
         manifest = read_manifest(settings.index, name) or {}
-        held.append({"generation": name, "created_at": manifest.get("created_at", ""), "counts": manifest.get("counts", {}), "current": name == current})
+        held.append(
+            {
+                "generation": name,
+                "created_at": manifest.get("created_at", ""),
+                "counts": manifest.get("counts", {}),
+                "current": name == current,
+            }
+        )
     if as_json:
         print_json({"generation": current, "before": before, "generations": held, "findings": []})
         return

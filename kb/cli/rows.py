@@ -14,7 +14,11 @@ from kb.settings import Settings
 def choice_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--national and --scope."""
     for option in (
-        click.option("--scope", multiple=True, help="Local document that counts; Shenzhen and provincial Guangdong texts in force by default."),
+        click.option(
+            "--scope",
+            multiple=True,
+            help="Local document that counts; Shenzhen and provincial Guangdong texts in force by default.",
+        ),
         click.option("--national", multiple=True, help="National document by title or alias; all of them by default."),
     ):
         function = option(function)
@@ -33,5 +37,7 @@ def chosen_rows(settings: Settings, national: Sequence[str], scope: Sequence[str
 
     library = Library(settings)
     chosen = find_infos(library, national, ("national",)) if national else national_documents(library)
-    local = scope_of_documents(library, [d.doc_id for d in find_infos(library, scope)]) if scope else scope_choice(library)
+    local = (
+        scope_of_documents(library, [d.doc_id for d in find_infos(library, scope)]) if scope else scope_choice(library)
+    )
     return library, local, gap_rows(library, [d.doc_id for d in chosen], local, progress=Meter())

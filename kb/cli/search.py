@@ -21,7 +21,9 @@ from kb.models import LEVEL_NAMES, LEVELS, STATUS_NAMES
 @click.option("--until", help="In force on or before this day, YYYY-MM-DD.")
 @click.option("--as-of", help="Judge status on this day, YYYY-MM-DD.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1, 200), help="How many hits.")
-def command(query, corpus, index, encoder, as_json, level, title, kind, topic, status, since, until, as_of, top) -> None:
+def command(
+    query, corpus, index, encoder, as_json, level, title, kind, topic, status, since, until, as_of, top
+) -> None:
     """Find provisions: exact citations first, then words and meaning together."""
     from kb.index import Library
     from kb.search import Filters, search

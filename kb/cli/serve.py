@@ -25,7 +25,9 @@ def command(corpus, index, encoder, as_json, host, port) -> None:
     if not app.is_file():
         raise UsageError("app.py was not found beside the package", hint="Run kb serve from a checkout of the project.")
     env = os.environ | {
-        "KB_CORPUS": str(settings.corpus), "KB_INDEX": str(settings.index), "KB_ENCODER": settings.encoder,
+        "KB_CORPUS": str(settings.corpus),
+        "KB_INDEX": str(settings.index),
+        "KB_ENCODER": settings.encoder,
     }
     address, number = host or settings.host, port or settings.port
     click.echo(f"http://{address}:{number}", err=True)

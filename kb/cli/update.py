@@ -11,12 +11,26 @@ CHANGED = 10
 
 @click.command()
 @common_options
-@click.option("--no-judge", is_flag=True, help="Leave out the gap rows; the note then has documents, articles and citations.")
-@click.option("--quick", is_flag=True, help="Judge only what the change can touch; other rows keep their label until a full run.")
+@click.option(
+    "--no-judge", is_flag=True, help="Leave out the gap rows; the note then has documents, articles and citations."
+)
+@click.option(
+    "--quick", is_flag=True, help="Judge only what the change can touch; other rows keep their label until a full run."
+)
 @click.option("--watch", "watching", is_flag=True, help="Look at the watched pages first (kb watch).")
-@click.option("--auto", is_flag=True, help="With --watch: also download what is found and fits our topics into the inbox.")
-@click.option("--time-limit", default=0, metavar="MINUTES", type=click.IntRange(0, 1440), help="Stop a run that takes longer; 0 is no limit.")
-@click.option("--log", "log", default=None, metavar="FILE", help="Append one JSON line a run; rotated at 1 MB, five kept.")
+@click.option(
+    "--auto", is_flag=True, help="With --watch: also download what is found and fits our topics into the inbox."
+)
+@click.option(
+    "--time-limit",
+    default=0,
+    metavar="MINUTES",
+    type=click.IntRange(0, 1440),
+    help="Stop a run that takes longer; 0 is no limit.",
+)
+@click.option(
+    "--log", "log", default=None, metavar="FILE", help="Append one JSON line a run; rotated at 1 MB, five kept."
+)
 @click.option("--exit-code", is_flag=True, help=f"Exit {CHANGED} when something changed.")
 def command(corpus, index, encoder, as_json, no_judge, quick, watching, auto, time_limit, log, exit_code) -> None:
     """Compare corpus and inbox with the index, redo what changed, write the change note."""

@@ -13,11 +13,23 @@ from kb.cli import Meter, common_options, print_json, settings_from
 @click.option("--auto", is_flag=True, help="Download everything that is new and fits our topics into the inbox.")
 @click.option("--approve", multiple=True, metavar="ID", help="Download this item of the inbox; may be repeated.")
 @click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Drop this item; may be repeated.")
-@click.option("--accept", "accepted", multiple=True, metavar="SOURCE", help="A redesigned page is fine: take its links.")
+@click.option(
+    "--accept", "accepted", multiple=True, metavar="SOURCE", help="A redesigned page is fine: take its links."
+)
 @click.option("--list", "listing", is_flag=True, help="Show the inbox without looking at any page.")
-@click.option("--all", "everything", is_flag=True, help="With --list: also what is held already, repeated or off topic.")
-@click.option("--delay", default=2.0, show_default=True, type=click.FloatRange(0.2, 60), help="Seconds between two requests to one host.")
-def command(sources, corpus, index, encoder, as_json, auto, approve, ignored, accepted, listing, everything, delay) -> None:
+@click.option(
+    "--all", "everything", is_flag=True, help="With --list: also what is held already, repeated or off topic."
+)
+@click.option(
+    "--delay",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0.2, 60),
+    help="Seconds between two requests to one host.",
+)
+def command(
+    sources, corpus, index, encoder, as_json, auto, approve, ignored, accepted, listing, everything, delay
+) -> None:
     """Look at the watched pages (all, or those named) and record new links in the inbox."""
     from kb import watch
     from kb.codec import to_json
@@ -51,6 +63,9 @@ def _print(items, counts, findings, states) -> None:
         click.echo(f"{source}: {n} links, {new} new")
     for item in items:
         more = "；".join(filter(None, (item.relation, item.reason)))
-        click.echo(f"{item.id}  {states[item.state]}  {item.date or '无日期'}  {item.title}" + (f"  （{more}）" if more else ""))
+        click.echo(
+            f"{item.id}  {states[item.state]}  {item.date or '无日期'}  {item.title}"
+            + (f"  （{more}）" if more else "")
+        )
     for finding in findings:
         click.echo(f"{finding.severity}: {finding.where}: {finding.what} {finding.fix}".rstrip(), err=True)

@@ -32,10 +32,16 @@ class Archive:
         except Exception as error:
             raise ReadError(f"{where}: damaged archive ({_short(error)})", hint="Get the file again.") from error
         if len(infos) > limits.max_members:
-            raise ReadError(f"{where}: {len(infos):,} files in one archive", hint=f"At most {limits.max_members:,}; unpack it by hand.")
+            raise ReadError(
+                f"{where}: {len(infos):,} files in one archive",
+                hint=f"At most {limits.max_members:,}; unpack it by hand.",
+            )
         total = sum(info.file_size for info in infos)
         if total > limits.max_unpacked:
-            raise ReadError(f"{where}: unpacks to {total / 2**20:,.0f} MiB", hint="Refused as a possible zip bomb; unpack it by hand.")
+            raise ReadError(
+                f"{where}: unpacks to {total / 2**20:,.0f} MiB",
+                hint="Refused as a possible zip bomb; unpack it by hand.",
+            )
         for info in infos:
             self._check(info)
         self._infos = {info.filename: info for info in infos}
@@ -68,15 +74,22 @@ class Archive:
         """
         info = self._infos.get(name)
         if info is None:
-            raise ReadError(f"{self._where}: {safe_name(name)} is missing in the archive", hint="The file is damaged; get it again.")
+            raise ReadError(
+                f"{self._where}: {safe_name(name)} is missing in the archive", hint="The file is damaged; get it again."
+            )
         try:
             with self._zip.open(info) as stream:
                 data = stream.read(info.file_size + 1)
         except Exception as error:
-            raise ReadError(f"{self._where}: {safe_name(name)} cannot be unpacked ({_short(error)})", hint="Get the file again.") from error
+            raise ReadError(
+                f"{self._where}: {safe_name(name)} cannot be unpacked ({_short(error)})", hint="Get the file again."
+            ) from error
         self._spent += len(data)
         if len(data) > info.file_size or self._spent > self._limits.max_unpacked * 2:
-            raise ReadError(f"{self._where}: {safe_name(name)} holds more data than it declares", hint="Refused as a possible zip bomb.")
+            raise ReadError(
+                f"{self._where}: {safe_name(name)} holds more data than it declares",
+                hint="Refused as a possible zip bomb.",
+            )
         return data
 
     def members(self) -> Iterator[tuple[str, str]]:

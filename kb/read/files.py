@@ -13,21 +13,40 @@ from kb.read.limits import DEFAULTS, Limits, Progress
 
 # kind -> suffixes it is usually stored under
 KINDS: dict[str, tuple[str, ...]] = {
-    "md": (".md", ".markdown"), "txt": (".txt", ".text"), "html": (".html", ".htm", ".shtml", ".xhtml", ".jhtml"), "pdf": (".pdf",),
-    "docx": (".docx", ".docm", ".wps"), "doc": (".doc", ".wps", ".dot", ".rtf", ".et", ".xls"), "ofd": (".ofd",), "zip": (".zip",),
+    "md": (".md", ".markdown"),
+    "txt": (".txt", ".text"),
+    "html": (".html", ".htm", ".shtml", ".xhtml", ".jhtml"),
+    "pdf": (".pdf",),
+    "docx": (".docx", ".docm", ".wps"),
+    "doc": (".doc", ".wps", ".dot", ".rtf", ".et", ".xls"),
+    "ofd": (".ofd",),
+    "zip": (".zip",),
     "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"),
 }
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*", b"BM", b"RIFF")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body|meta|table|div|p|span|title)\b", re.I)
-_PAGE = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body|meta)\b", re.I | re.S)
+_PAGE = re.compile(
+    rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body|meta)\b", re.I | re.S
+)
 _OTHER = {
-    b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip archive", b"\x7fELF": "a program", b"MZ": "a program",
-    b"SQLite": "a database", b"%!PS": "a PostScript file", b"GIF8": "a GIF image",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x7fELF": "a program",
+    b"MZ": "a program",
+    b"SQLite": "a database",
+    b"%!PS": "a PostScript file",
+    b"GIF8": "a GIF image",
 }
 
 
 def read_file(
-    path: Path, *, name: str | None = None, limits: Limits = DEFAULTS, progress: Progress | None = None, ocr: bool = True
+    path: Path,
+    *,
+    name: str | None = None,
+    limits: Limits = DEFAULTS,
+    progress: Progress | None = None,
+    ocr: bool = True,
 ) -> SourceText:
     """Read one file; `name` is how it is called in messages.
 
@@ -46,20 +65,32 @@ def read_file(
         size = path.stat().st_size
         if size > limits.max_bytes:
             raise ReadError(
-                f"{where}: {size / 2**20:,.0f} MiB, limit {limits.max_bytes / 2**20:,.0f} MiB", hint="Split it, or raise KB_MAX_FILE_MB."
+                f"{where}: {size / 2**20:,.0f} MiB, limit {limits.max_bytes / 2**20:,.0f} MiB",
+                hint="Split it, or raise KB_MAX_FILE_MB.",
             )
         data = path.read_bytes()
     except OSError as error:
-        raise ReadError(f"{where}: cannot be opened ({error.strerror or error})", hint="Check that the file is there and readable.") from error
+        raise ReadError(
+            f"{where}: cannot be opened ({error.strerror or error})", hint="Check that the file is there and readable."
+        ) from error
     return read_bytes(data, where, path.suffix, limits=limits, progress=progress, ocr=ocr)
 
 
 def read_bytes(
-    data: bytes, where: str, suffix: str, *, limits: Limits = DEFAULTS, progress: Progress | None = None, ocr: bool = True
+    data: bytes,
+    where: str,
+    suffix: str,
+    *,
+    limits: Limits = DEFAULTS,
+    progress: Progress | None = None,
+    ocr: bool = True,
 ) -> SourceText:
     """`read_file` for bytes at hand (a member of an archive, an upload); `suffix` is what the file is called after."""
     if len(data) > limits.max_bytes:
-        raise ReadError(f"{where}: {len(data) / 2**20:,.0f} MiB, limit {limits.max_bytes / 2**20:,.0f} MiB", hint="Split it, or raise KB_MAX_FILE_MB.")
+        raise ReadError(
+            f"{where}: {len(data) / 2**20:,.0f} MiB, limit {limits.max_bytes / 2**20:,.0f} MiB",
+            hint="Split it, or raise KB_MAX_FILE_MB.",
+        )
     if not data.strip(b" \t\r\n\x00\xef\xbb\xbf"):
         raise ReadError(f"{where}: the file is empty", hint="Fetch it again or remove it.")
     kind = kind_of(data, suffix, where)
@@ -68,10 +99,13 @@ def read_bytes(
     except ReadError:
         raise
     except RecursionError as error:
-        raise ReadError(f"{where}: nested too deeply", hint="Damaged or built to break readers; get it again.") from error
+        raise ReadError(
+            f"{where}: nested too deeply", hint="Damaged or built to break readers; get it again."
+        ) from error
     except Exception as error:  # third-party parsers fail in ways of their own; one bad file must not stop a run
         raise ReadError(
-            f"{where}: the {kind.upper()} file cannot be read ({type(error).__name__}: {str(error)[:120]})", hint="Open it and save it again."
+            f"{where}: the {kind.upper()} file cannot be read ({type(error).__name__}: {str(error)[:120]})",
+            hint="Open it and save it again.",
         ) from error
     findings = list(source.findings)
     if suffix and suffix.lower() not in KINDS[kind]:
@@ -102,7 +136,9 @@ def kind_of(data: bytes, suffix: str, where: str = "") -> str:
     if suffix not in (*KINDS["md"], *KINDS["txt"]) and _HTML.search(data[:2048]):
         return "html"
     if suffix and suffix not in _all_suffixes():
-        raise ReadError(f"{where}: unknown kind of file {suffix}", hint="Use MD, TXT, HTML, PDF, DOCX, OFD or an image.")
+        raise ReadError(
+            f"{where}: unknown kind of file {suffix}", hint="Use MD, TXT, HTML, PDF, DOCX, OFD or an image."
+        )
     return "md" if suffix in KINDS["md"] else "txt"
 
 
@@ -166,5 +202,7 @@ def _text(kind: str, data: bytes, where: str) -> SourceText:
     front, body, front_note = split_front(text)
     if not body.strip():
         raise ReadError(f"{where}: front matter without text", hint="Fetch it again or remove it.")
-    notes = tuple(Finding("warning", where, what, "Save it as UTF-8 and check the text.") for what in (note, front_note) if what)
+    notes = tuple(
+        Finding("warning", where, what, "Save it as UTF-8 and check the text.") for what in (note, front_note) if what
+    )
     return SourceText(where, kind, body, front=front, findings=notes)

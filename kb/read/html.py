@@ -19,22 +19,95 @@ from kb.numerals import to_chinese
 from kb.read.plain import decode
 
 _SKIP = frozenset(
-    ["script", "style", "noscript", "template", "iframe", "object", "embed", "applet", "svg", "canvas", "audio", "video", "map", "select", "textarea", "input", "button", "head", "nav", "datalist"]
+    [
+        "script",
+        "style",
+        "noscript",
+        "template",
+        "iframe",
+        "object",
+        "embed",
+        "applet",
+        "svg",
+        "canvas",
+        "audio",
+        "video",
+        "map",
+        "select",
+        "textarea",
+        "input",
+        "button",
+        "head",
+        "nav",
+        "datalist",
+    ]
 )
 _BLOCK = frozenset(
-    ["address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "html", "legend", "li", "main", "menu", "ol", "p", "pre", "section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul"]
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "caption",
+        "center",
+        "dd",
+        "details",
+        "dialog",
+        "dir",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "html",
+        "legend",
+        "li",
+        "main",
+        "menu",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "summary",
+        "table",
+        "tbody",
+        "tfoot",
+        "thead",
+        "tr",
+        "ul",
+    ]
 )
 _FRAME_NAME = re.compile(
     r"(?:^|[\s_-])(?:nav|navbar|menu|mainnav|breadcrumbs?|crumb|share|sharebox|bdshare|toolbar|tools|print|qrcode|ewm|copyright|sidebar|search|login|"
     r"related|xgyd|pagination|footer|foot|header|head|banner|topbar|top|bottom|logo|weizhi|position|dqwz|site|back-button|modal|dialog|pop)(?:$|[\s_-])",
     re.I,
 )
-_FRAME_TEXT = re.compile(r"版权所有|©|ICP备|备案号|网站标识码|公网安备|主办单位|承办单位|联系我们|网站地图|返回首页|技术支持")
+_FRAME_TEXT = re.compile(
+    r"版权所有|©|ICP备|备案号|网站标识码|公网安备|主办单位|承办单位|联系我们|网站地图|返回首页|技术支持"
+)
 _PROSE = re.compile(r"[。；，、：]")
 _STRIP = re.compile(r"\s+")
 _META = {
-    "articletitle": "title", "og:title": "title", "dc.title": "title", "pubdate": "published", "publishdate": "published",
-    "contentsource": "source", "url": "source_url", "og:url": "source_url",
+    "articletitle": "title",
+    "og:title": "title",
+    "dc.title": "title",
+    "pubdate": "published",
+    "publishdate": "published",
+    "contentsource": "source",
+    "url": "source_url",
+    "og:url": "source_url",
 }
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w-]+)", re.I)
 _NUMBER_KEYS = ("data-number", "data-num", "data-no", "data-index", "data-label", "data-marker")
@@ -75,16 +148,29 @@ def read_html(data: bytes, where: str) -> SourceText:
         text, share, outside = _document(tree.body, marks, hidden=True)
     if outside:
         findings.append(
-            Finding("warning", where, f"{outside:.0%} of the sentences on the page stand outside its main part and were left out", "Compare with the page.")
+            Finding(
+                "warning",
+                where,
+                f"{outside:.0%} of the sentences on the page stand outside its main part and were left out",
+                "Compare with the page.",
+            )
         )
     if not text.strip() and tree.body.text(separator="").strip():
         raise ReadError(f"{where}: the page is navigation only", hint="Open the address of the document itself.")
     text = _with_title(text, front, tree)
     if not text.strip():
-        raise ReadError(f"{where}: the page has no text", hint="Open it in a browser; it may need scripts. Save what you see as PDF.")
+        raise ReadError(
+            f"{where}: the page has no text",
+            hint="Open it in a browser; it may need scripts. Save what you see as PDF.",
+        )
     if share < 0.02 and len(text) < 4000:
         findings.append(
-            Finding("error", where, "the page is navigation only: no sentences outside links", "Open the address of the document itself.")
+            Finding(
+                "error",
+                where,
+                "the page is navigation only: no sentences outside links",
+                "Open the address of the document itself.",
+            )
         )
     front["chrome_share"] = max(0.0, round(1 - len(_STRIP.sub("", text)) / max(1, _visible(tree)), 3))
     return SourceText(where, "html", text, front=front, findings=tuple(findings))
@@ -185,9 +271,14 @@ def _main_part(body: LexborNode, weights: dict[int, _Weight]) -> LexborNode:
         if best is None:
             return node
         own, inner = weights[node.mem_id], weights[best.mem_id]
-        leaves_title = any(
-            weights[c.mem_id].headings and weights[c.mem_id].link < 0.5 * weights[c.mem_id].text for c in children if c is not best
-        ) and not inner.headings
+        leaves_title = (
+            any(
+                weights[c.mem_id].headings and weights[c.mem_id].link < 0.5 * weights[c.mem_id].text
+                for c in children
+                if c is not best
+            )
+            and not inner.headings
+        )
         if inner.prose < 0.9 * own.prose or inner.prose == 0 or leaves_title or best.tag in ("p", "li", "td", "span"):
             return node
         node = best
@@ -215,12 +306,23 @@ def _is_frame(node: LexborNode, weight: _Weight) -> bool:
     if node.tag == "a":
         return False
     attributes = node.attributes
-    named = _FRAME_NAME.search(f"{attributes.get('class') or ''} {attributes.get('id') or ''}") or node.tag in ("footer", "aside", "header")
+    named = _FRAME_NAME.search(f"{attributes.get('class') or ''} {attributes.get('id') or ''}") or node.tag in (
+        "footer",
+        "aside",
+        "header",
+    )
     if links > 0.6 and weight.text > 8 and node.tag not in ("p", "td", "li", "span", "tr"):
         return True
-    if named and (links > 0.3 or (weight.headings == 0 and weight.text < 400 and _FRAME_TEXT.search(node.text(separator="")))):
+    if named and (
+        links > 0.3 or (weight.headings == 0 and weight.text < 400 and _FRAME_TEXT.search(node.text(separator="")))
+    ):
         return True
-    return weight.text < 600 and weight.headings == 0 and weight.prose < 6 and len(_FRAME_TEXT.findall(node.text(separator=""))) >= 2
+    return (
+        weight.text < 600
+        and weight.headings == 0
+        and weight.prose < 6
+        and len(_FRAME_TEXT.findall(node.text(separator=""))) >= 2
+    )
 
 
 # --- writing -------------------------------------------------------------------------------------------------------------
@@ -252,7 +354,11 @@ class _Writer:
 
     def _open(self, node: LexborNode, stack: list) -> None:
         tag = node.tag
-        if tag in _SKIP or node.mem_id in self._frames or (node.mem_id not in self._weights and tag not in ("br", "img")):
+        if (
+            tag in _SKIP
+            or node.mem_id in self._frames
+            or (node.mem_id not in self._weights and tag not in ("br", "img"))
+        ):
             return
         if tag == "br":
             self._flush()
@@ -329,7 +435,14 @@ def _rows(table: LexborNode, hidden: bool) -> Iterator[str]:
 
 def _with_title(text: str, front: dict[str, object], tree: LexborHTMLParser) -> str:
     """Put the title of the page above a body that does not begin with it."""
-    heading = next((node.text(separator="") for node in tree.css("h1") if 4 <= len(_STRIP.sub("", node.text(separator=""))) <= 120), "")
+    heading = next(
+        (
+            node.text(separator="")
+            for node in tree.css("h1")
+            if 4 <= len(_STRIP.sub("", node.text(separator=""))) <= 120
+        ),
+        "",
+    )
     title = _STRIP.sub(" ", str(front.get("page_title") or heading)).strip()
     key = re.sub(r"\W", "", title)
     if not key or key in re.sub(r"\W", "", text[:1500]):
@@ -367,7 +480,10 @@ def _generated(tree: LexborHTMLParser) -> dict[int, str]:
 
 _RULE = re.compile(r"([^{}]+?)::?before\s*\{([^{}]*)\}", re.I)
 _CONTENT = re.compile(r"content\s*:\s*([^;}]+)", re.I)
-_PIECE = re.compile(r"\"([^\"]*)\"|'([^']*)'|attr\(\s*([\w-]+)\s*\)|counters?\(\s*([\w-]+)\s*(?:,\s*\"[^\"]*\"\s*)?(?:,\s*([\w-]+)\s*)?\)", re.I)
+_PIECE = re.compile(
+    r"\"([^\"]*)\"|'([^']*)'|attr\(\s*([\w-]+)\s*\)|counters?\(\s*([\w-]+)\s*(?:,\s*\"[^\"]*\"\s*)?(?:,\s*([\w-]+)\s*)?\)",
+    re.I,
+)
 
 
 def _rules(tree: LexborHTMLParser) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -404,7 +520,13 @@ def _piece(piece: tuple[str, str], node: LexborNode, counters: dict[int, int], r
 
 
 def _styled(number: int, style: str) -> str:
-    chinese = style.lower() in ("cjk-ideographic", "simp-chinese-informal", "simp-chinese-formal", "trad-chinese-informal", "cjk-decimal")
+    chinese = style.lower() in (
+        "cjk-ideographic",
+        "simp-chinese-informal",
+        "simp-chinese-formal",
+        "trad-chinese-informal",
+        "cjk-decimal",
+    )
     return to_chinese(number) if chinese and 1 <= number <= 9999 else str(number)
 
 

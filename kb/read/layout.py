@@ -75,7 +75,9 @@ def paragraphs(pages: Sequence[PageRows]) -> tuple[str, tuple[Page, ...]]:
     return text, tuple(Page(page.number, a, max(a, b)) for page, a, b in zip(cleaned, spans, ends, strict=True))
 
 
-def _goes_on(before: tuple[Row, PageRows], row: Row, page: PageRows, left: float, gap: float, full: float, indents: bool) -> bool:
+def _goes_on(
+    before: tuple[Row, PageRows], row: Row, page: PageRows, left: float, gap: float, full: float, indents: bool
+) -> bool:
     last, last_page = before
     core, text = last.text.strip(), row.text.strip()
     if cell_width(core) < full * _FULL or full == 0 or re.match(r"附\s?件\s?\d{0,2}\s?[：:].*[）》]$", core):
@@ -105,7 +107,11 @@ def _left(rows: Sequence[Row]) -> float:
     counts = Counter(round(row.x) for row in rows if row.x is not None and len(row.text.strip()) > 3)
     if not counts:
         return 0.0
-    shared = [x for x, n in counts.items() if n + counts.get(x + 1, 0) + counts.get(x - 1, 0) >= max(2, 0.15 * sum(counts.values()))]
+    shared = [
+        x
+        for x, n in counts.items()
+        if n + counts.get(x + 1, 0) + counts.get(x - 1, 0) >= max(2, 0.15 * sum(counts.values()))
+    ]
     return float(min(shared or counts))
 
 
@@ -148,8 +154,17 @@ def _without_furniture(pages: Sequence[PageRows]) -> list[PageRows]:
             core = row.text.strip()
             at_edge = i < 2 or i > last - 2
             # without positions the first of equal lines may be the title of the document
-            repeated = at_edge and len(core) <= 60 and edges[_key(row)] >= often and (row.y is not None or page is not pages[0])
-            number = at_edge and re.fullmatch(r"\d{1,4}", core) is not None and _near_number(int(core), page.number, len(pages))
+            repeated = (
+                at_edge
+                and len(core) <= 60
+                and edges[_key(row)] >= often
+                and (row.y is not None or page is not pages[0])
+            )
+            number = (
+                at_edge
+                and re.fullmatch(r"\d{1,4}", core) is not None
+                and _near_number(int(core), page.number, len(pages))
+            )
             if not core or repeated or number or (at_edge and len(core) <= 200 and chrome(core)):
                 continue
             kept.append(row)

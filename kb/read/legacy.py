@@ -36,17 +36,29 @@ def read_doc(data: bytes, where: str, limits: Limits) -> SourceText:
         source = Path(folder) / f"input{suffix}"
         source.write_bytes(data)
         command = [
-            program, f"-env:UserInstallation=file://{folder}/profile", "--headless", "--norestore", "--nologo",
-            "--convert-to", "docx:MS Word 2007 XML", "--outdir", folder, str(source),
+            program,
+            f"-env:UserInstallation=file://{folder}/profile",
+            "--headless",
+            "--norestore",
+            "--nologo",
+            "--convert-to",
+            "docx:MS Word 2007 XML",
+            "--outdir",
+            folder,
+            str(source),
         ]
         try:
             done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL)
         except (subprocess.TimeoutExpired, OSError) as error:
-            raise ReadError(f"{where}: LibreOffice did not convert it ({type(error).__name__})", hint=_ADVICE) from error
+            raise ReadError(
+                f"{where}: LibreOffice did not convert it ({type(error).__name__})", hint=_ADVICE
+            ) from error
         target = Path(folder) / "input.docx"
         if not target.is_file() or target.stat().st_size > limits.max_bytes:
             reason = done.stderr.decode("utf-8", "replace").strip()[:120] or f"exit {done.returncode}"
             raise ReadError(f"{where}: LibreOffice did not convert it ({reason})", hint=_ADVICE)
         source_text = read_docx(target.read_bytes(), where, limits)
-    note = Finding("info", where, "converted from an old Word, WPS or RTF file with LibreOffice", "Check numbers and tables.")
+    note = Finding(
+        "info", where, "converted from an old Word, WPS or RTF file with LibreOffice", "Check numbers and tables."
+    )
     return replace(source_text, media="doc", findings=(*source_text.findings, note))

@@ -48,7 +48,10 @@ def read_image(data: bytes, where: str, limits: Limits, progress: Progress | Non
     except Exception as error:
         raise ReadError(f"{where}: damaged picture ({str(error)[:80]})", hint="Scan or save it again.") from error
     if width * height > _MAX_PIXELS or frames > limits.max_pages:
-        raise ReadError(f"{where}: {width} x {height} pixels, {frames} pages", hint=f"At most {_MAX_PIXELS:,} pixels; save it smaller.")
+        raise ReadError(
+            f"{where}: {width} x {height} pixels, {frames} pages",
+            hint=f"At most {_MAX_PIXELS:,} pixels; save it smaller.",
+        )
     if not ocr or not available():
         raise ReadError(f"{where}: a picture of text", hint=INSTALL)
     pages, scores = [], []
@@ -62,7 +65,9 @@ def read_image(data: bytes, where: str, limits: Limits, progress: Progress | Non
             progress("ocr", index + 1, frames)
     text, spans = paragraphs(pages)
     if not text.strip():
-        raise ReadError(f"{where}: no text was found in the picture", hint="Scan it again, straight and with 200 dpi or more.")
+        raise ReadError(
+            f"{where}: no text was found in the picture", hint="Scan it again, straight and with 200 dpi or more."
+        )
     mean = round(sum(scores) / len(scores), 3)
     note = Finding("info", where, f"read by OCR, confidence {mean}", "Check names and numbers against the picture.")
     return SourceText(where, "image", text, spans, findings=(note,), ocr_confidence=mean)

@@ -35,18 +35,33 @@ def read_ofd(data: bytes, where: str, limits: Limits) -> SourceText:
         document = resolve("OFD.xml", (body.text or "").strip())
         for content, template in _pages(archive, document, where, limits, findings):
             if len(pages) >= limits.max_pages:
-                raise ReadError(f"{where}: more than {limits.max_pages:,} pages", hint="Split it, or raise KB_MAX_PAGES.")
+                raise ReadError(
+                    f"{where}: more than {limits.max_pages:,} pages", hint="Split it, or raise KB_MAX_PAGES."
+                )
             number = len(pages) + 1
             rows, width, glyphs = _page(archive, content, template, where)
             if glyphs and not rows:
-                findings.append(Finding("error", where, f"page {number} has glyphs without characters", "Save it as PDF and read it with OCR."))
+                findings.append(
+                    Finding(
+                        "error",
+                        where,
+                        f"page {number} has glyphs without characters",
+                        "Save it as PDF and read it with OCR.",
+                    )
+                )
             pages.append(PageRows(number, width, tuple(rows)))
     text, spans = paragraphs(pages)
     if not text.strip():
-        raise ReadError(f"{where}: {len(pages)} pages without any text", hint="A scan? Save it as PDF and read it with OCR.")
+        raise ReadError(
+            f"{where}: {len(pages)} pages without any text", hint="A scan? Save it as PDF and read it with OCR."
+        )
     empty = [page.number for page in pages if not page.rows]
     if empty:
-        findings.append(Finding("warning", where, f"{len(empty)} of {len(pages)} pages have no text", "Look at them; they may be scans."))
+        findings.append(
+            Finding(
+                "warning", where, f"{len(empty)} of {len(pages)} pages have no text", "Look at them; they may be scans."
+            )
+        )
     return SourceText(where, "ofd", text, spans, front={"pages": len(pages)}, findings=tuple(findings))
 
 
@@ -57,7 +72,9 @@ def _xml(archive: Archive, name: str | None, where: str) -> Any:
         raise ReadError(f"{where}: a part of the OFD file is missing", hint="Get the file again.")
     data = archive.read(name)
     if b"<!DOCTYPE" in data[:2000] or b"<!ENTITY" in data[:100_000]:
-        raise ReadError(f"{where}: XML with a document type declaration", hint="Refused: no OFD writer makes this. Save it again.")
+        raise ReadError(
+            f"{where}: XML with a document type declaration", hint="Refused: no OFD writer makes this. Save it again."
+        )
     try:
         return etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError as error:
@@ -69,7 +86,9 @@ def _all(root: Any, name: str) -> Iterator[Any]:
     return (node for node in root.iter() if isinstance(node.tag, str) and node.tag.rsplit("}", 1)[-1] == name)
 
 
-def _pages(archive: Archive, document: str, where: str, limits: Limits, findings: list[Finding]) -> Iterator[tuple[Any, float]]:
+def _pages(
+    archive: Archive, document: str, where: str, limits: Limits, findings: list[Finding]
+) -> Iterator[tuple[Any, float]]:
     """(content of a page, default page width in mm) in reading order; a page whose file is missing is named."""
     root = _xml(archive, archive.find(document), where)
     width = _box(next((node.text for node in _all(root, "PhysicalBox")), None))[2] or 210.0
@@ -79,7 +98,9 @@ def _pages(archive: Archive, document: str, where: str, limits: Limits, findings
             continue
         stored = archive.find(resolve(document, location))
         if stored is None:
-            findings.append(Finding("error", where, f"page {page.get('ID') or '?'} is missing in the file", "Get the file again."))
+            findings.append(
+                Finding("error", where, f"page {page.get('ID') or '?'} is missing in the file", "Get the file again.")
+            )
             continue
         yield _xml(archive, stored, where), width
 

@@ -22,7 +22,9 @@ logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 _FEW = 12
 _INK = 0.001
-_LARGE_PAGE = 3 * 2**20  # bytes of instructions; larger pages are drawings, and only the second reader is fast enough for them
+_LARGE_PAGE = (
+    3 * 2**20
+)  # bytes of instructions; larger pages are drawings, and only the second reader is fast enough for them
 _PROTECTED = "is protected by a password"
 
 
@@ -37,13 +39,18 @@ def read_pdf(data: bytes, where: str, limits: Limits, progress: Progress | None,
     if total == 0:
         raise ReadError(f"{where}: the PDF has no pages", hint="Get the file again.")
     if total > limits.max_pages:
-        raise ReadError(f"{where}: {total:,} pages, limit {limits.max_pages:,}", hint="Split it, or raise KB_MAX_PAGES.")
+        raise ReadError(
+            f"{where}: {total:,} pages, limit {limits.max_pages:,}", hint="Split it, or raise KB_MAX_PAGES."
+        )
     started = time.monotonic()
     pages: list[PageRows] = []
     findings: list[Finding] = []
     for number in range(1, total + 1):
         if time.monotonic() - started > limits.max_seconds:
-            raise ReadError(f"{where}: page {number} of {total} after {limits.max_seconds:.0f} s", hint="Split the file or convert it to text.")
+            raise ReadError(
+                f"{where}: page {number} of {total} after {limits.max_seconds:.0f} s",
+                hint="Split the file or convert it to text.",
+            )
         rows, width = book.rows(number)
         pages.append(PageRows(number, width, tuple(rows)))
         if progress:
@@ -55,8 +62,12 @@ def read_pdf(data: bytes, where: str, limits: Limits, progress: Progress | None,
         findings += notes
     text, spans = paragraphs(pages)
     if not text.strip():
-        raise ReadError(f"{where}: {total} pages without any text", hint="A scan? Install OCR with: pip install 'duibiao[ocr]'")
-    return SourceText(where, "pdf", text, spans, front={"pages": total}, findings=tuple(findings), ocr_confidence=confidence)
+        raise ReadError(
+            f"{where}: {total} pages without any text", hint="A scan? Install OCR with: pip install 'duibiao[ocr]'"
+        )
+    return SourceText(
+        where, "pdf", text, spans, front={"pages": total}, findings=tuple(findings), ocr_confidence=confidence
+    )
 
 
 def garbled(text: str) -> float:
@@ -67,7 +78,9 @@ def garbled(text: str) -> float:
     return len(_FOREIGN.findall(ink)) / len(ink)
 
 
-_FOREIGN = re.compile("[\ue000-\uf8ff\ufffd\u0530-\u1fff\u2c00-\u2e7f\ua000-\ua95f\ua980-\uabff\uac00-\ud7ff\U000f0000-\U0010ffff]|\\(cid:\\d+\\)")
+_FOREIGN = re.compile(
+    "[\ue000-\uf8ff\ufffd\u0530-\u1fff\u2c00-\u2e7f\ua000-\ua95f\ua980-\uabff\uac00-\ud7ff\U000f0000-\U0010ffff]|\\(cid:\\d+\\)"
+)
 
 
 # --- the two readers -----------------------------------------------------------------------------------------------------
@@ -97,7 +110,9 @@ def _open(data: bytes, where: str) -> _Book:
         reason = str(error)[:120] or type(error).__name__
     if (book := _Book(None, data)).usable:
         return book
-    raise ReadError(f"{where}: the PDF is damaged or protected ({reason})", hint="Open it and save it again without a password.")
+    raise ReadError(
+        f"{where}: the PDF is damaged or protected ({reason})", hint="Open it and save it again without a password."
+    )
 
 
 class _Book:
@@ -134,7 +149,9 @@ class _Book:
         except Exception:
             return rows, width
         better = "".join(row.text for row in other)
-        if (len(better) > len(text) + _FEW and garbled(better) <= garbled(text)) or (text and better and garbled(better) < garbled(text)):
+        if (len(better) > len(text) + _FEW and garbled(better) <= garbled(text)) or (
+            text and better and garbled(better) < garbled(text)
+        ):
             return other, other_width
         return rows, width
 
@@ -224,7 +241,13 @@ def _needs_ocr(page: PageRows, book: _Book) -> bool:
 
 
 def _with_ocr(
-    data: bytes, where: str, pages: list[PageRows], blank: list[int], limits: Limits, progress: Progress | None, ocr: bool
+    data: bytes,
+    where: str,
+    pages: list[PageRows],
+    blank: list[int],
+    limits: Limits,
+    progress: Progress | None,
+    ocr: bool,
 ) -> tuple[list[PageRows], float | None, list[Finding]]:
     """Pages with what OCR read on those that have no usable text layer, mean confidence, findings."""
     from kb.read.ocr import INSTALL, available, pdf_page_rows
@@ -233,7 +256,11 @@ def _with_ocr(
     if not ocr or not available():
         if len(blank) == len(pages):
             raise ReadError(f"{where}: scanned, all {len(pages)} pages are pictures without a text layer", hint=INSTALL)
-        return pages, None, [Finding("error", where, f"pages {named} are pictures or garbled and were not read", INSTALL)]
+        return (
+            pages,
+            None,
+            [Finding("error", where, f"pages {named} are pictures or garbled and were not read", INSTALL)],
+        )
     wanted, scores = set(blank), []
     out = []
     done = 0
@@ -248,7 +275,18 @@ def _with_ocr(
                 progress("ocr", done, len(blank))
         out.append(page)
     mean = round(sum(scores) / len(scores), 3) if scores else None
-    return out, mean, [Finding("info", where, f"pages {named} were read by OCR, confidence {mean}", "Check names and numbers against the scan.")]
+    return (
+        out,
+        mean,
+        [
+            Finding(
+                "info",
+                where,
+                f"pages {named} were read by OCR, confidence {mean}",
+                "Check names and numbers against the scan.",
+            )
+        ],
+    )
 
 
 def _ranges(numbers: Sequence[int]) -> str:

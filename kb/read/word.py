@@ -21,10 +21,21 @@ from kb.read.limits import Limits
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _CHINESE = (
-    "chineseCounting", "chineseCountingThousand", "chineseLegalSimplified", "ideographDigital", "japaneseCounting", "japaneseLegal",
-    "taiwaneseCounting", "taiwaneseCountingThousand", "koreanCounting", "ideographTraditional",
+    "chineseCounting",
+    "chineseCountingThousand",
+    "chineseLegalSimplified",
+    "ideographDigital",
+    "japaneseCounting",
+    "japaneseLegal",
+    "taiwaneseCounting",
+    "taiwaneseCountingThousand",
+    "koreanCounting",
+    "ideographTraditional",
 )
-_DROPPED = {f"{_W}{name}" for name in ("del", "moveFrom", "instrText", "delText", "pPr", "rPr", "tblPr", "tblGrid", "trPr", "tcPr", "sectPr")}
+_DROPPED = {
+    f"{_W}{name}"
+    for name in ("del", "moveFrom", "instrText", "delText", "pPr", "rPr", "tblPr", "tblGrid", "trPr", "tcPr", "sectPr")
+}
 
 
 def read_docx(data: bytes, where: str, limits: Limits) -> SourceText:
@@ -34,8 +45,12 @@ def read_docx(data: bytes, where: str, limits: Limits) -> SourceText:
         ReadError: damaged, encrypted, a zip bomb, or without text.
     """
     archive = Archive(data, where, limits)
-    if archive.find("word/document.xml") is None and not any(name.startswith("word/document") for name in archive.names):
-        raise ReadError(f"{where}: an archive without word/document.xml", hint="Open it in Word or WPS and save it as DOCX.")
+    if archive.find("word/document.xml") is None and not any(
+        name.startswith("word/document") for name in archive.names
+    ):
+        raise ReadError(
+            f"{where}: an archive without word/document.xml", hint="Open it in Word or WPS and save it as DOCX."
+        )
     import docx
     from docx.opc.exceptions import PackageNotFoundError
 
@@ -45,25 +60,37 @@ def read_docx(data: bytes, where: str, limits: Limits) -> SourceText:
     try:
         package = docx.Document(io.BytesIO(data))
     except (PackageNotFoundError, KeyError, ValueError) as error:
-        raise ReadError(f"{where}: damaged DOCX ({str(error)[:100]})", hint="Open it in Word or WPS and save it again.") from error
+        raise ReadError(
+            f"{where}: damaged DOCX ({str(error)[:100]})", hint="Open it in Word or WPS and save it again."
+        ) from error
     writer = _Body(_Numbering(package))
     lines = list(writer.blocks(package.element.body))
     lines += _notes(archive, where)
     text = "\n".join(lines)
     if not text.strip():
-        raise ReadError(f"{where}: a DOCX file without text", hint="Pictures of pages? Save it as PDF and read it with OCR.")
+        raise ReadError(
+            f"{where}: a DOCX file without text", hint="Pictures of pages? Save it as PDF and read it with OCR."
+        )
     return SourceText(where, "docx", text, findings=tuple(_remarks(package.element.body, where)))
 
 
 def _refuse_entities(xml: bytes, where: str) -> None:
     """Office files never declare entities; one that does is built to expand without end."""
     if b"<!DOCTYPE" in xml[:2000] or b"<!ENTITY" in xml[:100_000]:
-        raise ReadError(f"{where}: XML with a document type declaration", hint="Refused: no word processor writes this. Save it again.")
+        raise ReadError(
+            f"{where}: XML with a document type declaration",
+            hint="Refused: no word processor writes this. Save it again.",
+        )
 
 
 def _remarks(body: Any, where: str) -> Iterator[Finding]:
     if any(True for _ in body.iter(f"{_W}del", f"{_W}ins")):
-        yield Finding("warning", where, "tracked changes: insertions were read, deletions left out", "Accept or reject the changes and save it.")
+        yield Finding(
+            "warning",
+            where,
+            "tracked changes: insertions were read, deletions left out",
+            "Accept or reject the changes and save it.",
+        )
 
 
 def _notes(archive: Archive, where: str) -> list[str]:
@@ -155,7 +182,9 @@ def _run_text(element: Any) -> Iterator[str]:
     while stack:
         node = stack.pop()
         tag = node.tag
-        if node is not element and (tag in _DROPPED or tag in (f"{_W}txbxContent", f"{_MC}Fallback") or not isinstance(tag, str)):
+        if node is not element and (
+            tag in _DROPPED or tag in (f"{_W}txbxContent", f"{_MC}Fallback") or not isinstance(tag, str)
+        ):
             continue
         if tag == f"{_W}t":
             yield node.text or ""
@@ -234,7 +263,9 @@ class _Numbering:
                 start = override.find(f"{_W}startOverride")
                 if start is not None:
                     base = made.levels.get(index, _Level())
-                    made.levels[index] = _Level(_number(start.get(f"{_W}val"), 1), base.fmt, base.text, base.legal, base.restart)
+                    made.levels[index] = _Level(
+                        _number(start.get(f"{_W}val"), 1), base.fmt, base.text, base.legal, base.restart
+                    )
                     made.restarts.add(index)
             self._lists[num.get(f"{_W}numId") or ""] = made
 
@@ -303,7 +334,10 @@ class _Numbering:
 
 def _reference(properties: Any) -> tuple[str | None, int | None]:
     number, level = properties.find(f"{_W}numId"), properties.find(f"{_W}ilvl")
-    return (number.get(f"{_W}val") if number is not None else None, _number(level.get(f"{_W}val"), 0) if level is not None else None)
+    return (
+        number.get(f"{_W}val") if number is not None else None,
+        _number(level.get(f"{_W}val"), 0) if level is not None else None,
+    )
 
 
 def _level(node: Any) -> _Level:
@@ -313,8 +347,11 @@ def _level(node: Any) -> _Level:
 
     restart = node.find(f"{_W}lvlRestart")
     return _Level(
-        _number(value("start", "1"), 1), value("numFmt", "decimal"), value("lvlText", "").replace("\x00", ""),
-        node.find(f"{_W}isLgl") is not None, None if restart is None else _number(restart.get(f"{_W}val"), 0),
+        _number(value("start", "1"), 1),
+        value("numFmt", "decimal"),
+        value("lvlText", "").replace("\x00", ""),
+        node.find(f"{_W}isLgl") is not None,
+        None if restart is None else _number(restart.get(f"{_W}val"), 0),
     )
 
 
@@ -343,7 +380,21 @@ def _format(value: int, fmt: str) -> str:
 
 def _roman(value: int) -> str:
     out = ""
-    for amount, letters in ((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I")):
+    for amount, letters in (
+        (1000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
+    ):
         out += letters * (value // amount)
         value %= amount
     return out

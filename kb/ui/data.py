@@ -118,7 +118,11 @@ def states_of(library: Library, rows: Sequence[GapRow]) -> dict[str, RowState]:
 def reviewer() -> str:
     """Who is at the screen: the signed-in user, else the name typed in the side bar."""
     signed_in = getattr(st.user, "is_logged_in", False)
-    return str(st.user.get("name") or st.user.get("email")) if signed_in else str(st.session_state.get("reviewer", "")).strip()
+    return (
+        str(st.user.get("name") or st.user.get("email"))
+        if signed_in
+        else str(st.session_state.get("reviewer", "")).strip()
+    )
 
 
 # -- the address --------------------------------------------------------------------------------------------------------

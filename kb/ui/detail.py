@@ -52,7 +52,10 @@ def verdict(row: GapRow, state: RowState) -> str:
     parts.append(badge(f"把握 {certainty(a.confidence)}"))
     parts.append(badge(f"判定依据 {RULE_NAMES.get(a.rule, a.rule)}"))
     help_text = LABEL_HELP.get(state.label, "")
-    lines = [f'<div>{"".join(parts)}</div>', f'<div class="kb-line">{escape(a.reason)} <span class="kb-muted">{escape(help_text)}。</span></div>']
+    lines = [
+        f"<div>{''.join(parts)}</div>",
+        f'<div class="kb-line">{escape(a.reason)} <span class="kb-muted">{escape(help_text)}。</span></div>',
+    ]
     if a.suggestion:
         lines.append(f'<div class="kb-line"><b>建议举措</b>　{escape(a.suggestion)}</div>')
     return "".join(lines)
@@ -68,8 +71,13 @@ def _pick(row: GapRow, picked: int, column) -> Evidence | None:
         names = [f"{'●' if e.grade == 2 else '○'} {short_title(e.title)}{e.article}" for e in evidence]
         at = min(max(picked, 0), len(evidence) - 1)
         chosen = st.selectbox(
-            "本地条文", range(len(evidence)), index=at, format_func=lambda i: names[i], key=f"evidence:{row.row_id}",
-            label_visibility="collapsed", help="● 决定结论的条文　○ 仅相关",
+            "本地条文",
+            range(len(evidence)),
+            index=at,
+            format_func=lambda i: names[i],
+            key=f"evidence:{row.row_id}",
+            label_visibility="collapsed",
+            help="● 决定结论的条文　○ 仅相关",
         )
     return evidence[chosen if chosen is not None else at]
 
@@ -97,7 +105,10 @@ def national(library: Library, row: GapRow, marks: Comparison) -> None:
         f'<div class="kb-text kb-box">{with_marks(row.requirement.text, spans(marks.national))}</div>'
     )
     duty = row.requirement
-    words = [MODALITY_NAMES.get(duty.modality, duty.modality), f"主体：{duty.actor or '未写明'}（{TIER_NAMES.get(duty.tier, duty.tier)}）"]
+    words = [
+        MODALITY_NAMES.get(duty.modality, duty.modality),
+        f"主体：{duty.actor or '未写明'}（{TIER_NAMES.get(duty.tier, duty.tier)}）",
+    ]
     words += [f"数量期限：{'、'.join(a.text for a in duty.amounts)}"] if duty.amounts else []
     words += [f"主题：{'、'.join(duty.topics)}"] if duty.topics else []
     st.caption("　".join(words))
@@ -151,8 +162,12 @@ def changes(items: Sequence[TextChange]) -> None:
     for item in items:
         marks = compare(item.old, item.new) if item.old and item.new else Comparison((), ())
         left, right = st.columns(2)
-        left.html(f'<div class="kb-cite">{escape(item.where)} · 当时</div><div class="kb-text kb-box">{with_marks(item.old, spans(marks.national)) or "（无）"}</div>')
-        right.html(f'<div class="kb-cite">{escape(item.where)} · 现在</div><div class="kb-text kb-box">{with_marks(item.new, spans(marks.local)) or "（已不存在）"}</div>')
+        left.html(
+            f'<div class="kb-cite">{escape(item.where)} · 当时</div><div class="kb-text kb-box">{with_marks(item.old, spans(marks.national)) or "（无）"}</div>'
+        )
+        right.html(
+            f'<div class="kb-cite">{escape(item.where)} · 现在</div><div class="kb-text kb-box">{with_marks(item.new, spans(marks.local)) or "（已不存在）"}</div>'
+        )
 
 
 def _more(library: Library, row: GapRow, shown: Evidence | None) -> None:
@@ -219,12 +234,18 @@ def _levels(library: Library, row: GapRow) -> None:
     lines = []
     for key in ("city", "chain", "province"):
         scope = scope_choice(library, key)
-        found = next((r for r in rows_of(library, [row.requirement.doc_id], scope) if r.requirement == row.requirement), None)
+        found = next(
+            (r for r in rows_of(library, [row.requirement.doc_id], scope) if r.requirement == row.requirement), None
+        )
         if found is None:
             continue
         top = found.assessment.evidence[0] if found.assessment.evidence else None
         lines.append(
-            {"比对范围": scope.name, "结论": found.assessment.label, "把握": certainty(found.assessment.confidence),
-             "最相关条文": f"《{top.title}》{top.address}" if top else "—"}
+            {
+                "比对范围": scope.name,
+                "结论": found.assessment.label,
+                "把握": certainty(found.assessment.confidence),
+                "最相关条文": f"《{top.title}》{top.address}" if top else "—",
+            }
         )
     st.dataframe(lines, hide_index=True, width="stretch")

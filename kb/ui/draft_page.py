@@ -35,13 +35,17 @@ def page(library: Library) -> None:
         publish(PAGE, DEFAULTS)
         return
     chapters = sum(h.level == "chapter" for h in document.headings)
-    st.caption(f"《{plain(document.meta.title)}》　{chapters} 章　{len(document.provisions)} 条　{len(document.text):,} 字")
+    st.caption(
+        f"《{plain(document.meta.title)}》　{chapters} 章　{len(document.provisions)} 条　{len(document.text):,} 字"
+    )
     nationals = {d.doc_id: d.meta.title for d in national_documents(library)}
     within(PAGE, "n", list(nationals))
     if not st.session_state["draft.n"]:
         st.session_state["draft.n"] = [d.doc_id for d in suggested_nationals(library, document, 1)]
     left, right = st.columns([4, 1], vertical_alignment="bottom")
-    chosen = left.multiselect("对照的国家文件（已按名称和引用推荐）", list(nationals), format_func=nationals.get, key="draft.n")
+    chosen = left.multiselect(
+        "对照的国家文件（已按名称和引用推荐）", list(nationals), format_func=nationals.get, key="draft.n"
+    )
     key = (library.generation, document.doc_id, document.sha256, tuple(chosen))
     if right.button("开始比对", type="primary", width="stretch", disabled=not chosen):
         st.session_state["draft:check"] = (key, _check(library, document, chosen))
@@ -69,7 +73,9 @@ def _document(library: Library) -> Document | None:
         limit = settings().max_file_mb
         file = st.file_uploader(f"草案文件（PDF、Word、网页、文本，不超过 {limit} MB）", max_upload_size=limit)
         return _parsed(file.name, file.getvalue()) if file else None
-    text = st.text_area("草案全文", height=220, key="draft:text", placeholder="第一行写标题，之后逐条粘贴：\n第一条 ……\n第二条 ……")
+    text = st.text_area(
+        "草案全文", height=220, key="draft:text", placeholder="第一行写标题，之后逐条粘贴：\n第一条 ……\n第二条 ……"
+    )
     return _parsed("草案.txt", text.encode()) if text.strip() else None
 
 
@@ -112,15 +118,26 @@ def _result(check: DraftCheck) -> None:
     held = st.session_state["draft.l"]
     for column, label in zip(st.columns(len(LABELS)), LABELS, strict=True):
         column.button(
-            f"**{check.counts[label]}**  \n{label}", key=f"draft:tile:{label}", width="stretch", on_click=_toggle, args=(label,),
+            f"**{check.counts[label]}**  \n{label}",
+            key=f"draft:tile:{label}",
+            width="stretch",
+            on_click=_toggle,
+            args=(label,),
             type="primary" if label in held else "secondary",
         )
     rows = [r for r in check.rows if not held or r.draft.label in held]
     left, right = st.columns([5, 1.2], vertical_alignment="center")
-    left.caption(f"共 {len(check.rows)} 条国家要求，当前显示 {len(rows)} 条；另有 {len(check.findings)} 处引用、编号、用语问题。")
+    left.caption(
+        f"共 {len(check.rows)} 条国家要求，当前显示 {len(rows)} 条；另有 {len(check.findings)} 处引用、编号、用语问题。"
+    )
     with right, st.popover("导出意见表", icon=":material/download:", width="stretch"):
         name = "".join(c for c in check.document.meta.title if c not in '\\/:*?"<>|')[:40]
-        st.download_button("Word 意见表", lambda: comments_docx(check.document.meta.title, COLUMNS, comments(check)), f"意见表_{name}.docx", on_click="ignore")
+        st.download_button(
+            "Word 意见表",
+            lambda: comments_docx(check.document.meta.title, COLUMNS, comments(check)),
+            f"意见表_{name}.docx",
+            on_click="ignore",
+        )
         st.download_button("JSON", lambda: as_json(check), f"草案比对_{name}.json", on_click="ignore")
     duties, problems = st.tabs([f"国家要求的落实（{len(rows)}）", f"引用、编号和用语（{len(check.findings)}）"])
     with duties:
@@ -131,8 +148,19 @@ def _result(check: DraftCheck) -> None:
         else:
             names = {"error": "需改", "warning": "注意", "info": "提示"}
             st.dataframe(
-                [{"程度": names[f.severity], "类别": f.kind, "条款": f.where, "原文": f.quote, "问题": f.what, "建议": f.suggestion} for f in check.findings],
-                hide_index=True, width="stretch",
+                [
+                    {
+                        "程度": names[f.severity],
+                        "类别": f.kind,
+                        "条款": f.where,
+                        "原文": f.quote,
+                        "问题": f.what,
+                        "建议": f.suggestion,
+                    }
+                    for f in check.findings
+                ],
+                hide_index=True,
+                width="stretch",
             )
 
 
@@ -147,17 +175,36 @@ def _duties(rows) -> None:
         return
     c = st.column_config
     event = st.dataframe(
-        [{"国家条款": f"{r.requirement.address}", "国家要求": r.requirement.text, "草案": [r.draft.label],
-          "草案条款": r.draft.evidence[0].address if r.draft.evidence and r.draft.evidence[0].grade == 2 else "—",
-          "现行规定": r.current.label if r.current else "—", "变化": r.change} for r in rows],
-        hide_index=True, width="stretch", height=min(36 * len(rows) + 38, 290), on_select="rerun", selection_mode="single-row",
+        [
+            {
+                "国家条款": f"{r.requirement.address}",
+                "国家要求": r.requirement.text,
+                "草案": [r.draft.label],
+                "草案条款": r.draft.evidence[0].address if r.draft.evidence and r.draft.evidence[0].grade == 2 else "—",
+                "现行规定": r.current.label if r.current else "—",
+                "变化": r.change,
+            }
+            for r in rows
+        ],
+        hide_index=True,
+        width="stretch",
+        height=min(36 * len(rows) + 38, 290),
+        on_select="rerun",
+        selection_mode="single-row",
         key=f"draft:rows:{hash(tuple(r.requirement.requirement_id for r in rows))}",
-        column_config={"草案": c.MultiselectColumn(options=list(LABELS), color=[LABEL_COLORS[x] for x in LABELS], width=142), "国家要求": c.TextColumn(width=420)},
+        column_config={
+            "草案": c.MultiselectColumn(options=list(LABELS), color=[LABEL_COLORS[x] for x in LABELS], width=142),
+            "国家要求": c.TextColumn(width=420),
+        },
     )
     row = rows[event.selection.rows[0] if event.selection.rows else 0]
     best = row.draft.evidence[0] if row.draft.evidence else None
     silent = row.draft.label not in ("已覆盖", "部分覆盖", "疑似不一致", "待人工核定")
-    marks = compare(row.requirement.text, best.quote, silent=silent, clash=row.draft.label == "疑似不一致") if best else None
+    marks = (
+        compare(row.requirement.text, best.quote, silent=silent, clash=row.draft.label == "疑似不一致")
+        if best
+        else None
+    )
     left, right = st.columns(2, gap="medium")
     left.html(
         f'<div class="kb-cite">《{escape(row.title)}》{escape(row.requirement.address)}</div>'
@@ -169,6 +216,10 @@ def _duties(rows) -> None:
             f'<div class="kb-cite">{role} {escape(best.address)} {badge(row.draft.label, LABEL_CSS[row.draft.label])}</div>'
             f'<div class="kb-text kb-box">{with_marks(best.quote, [(m.start, m.end, f"kb-{m.kind}") for m in marks.local])}</div>'
         )
-    for name, value in (("缺少的要素", row.draft.missing), ("不同之处", row.draft.differs), ("请核实", row.draft.questions)):
+    for name, value in (
+        ("缺少的要素", row.draft.missing),
+        ("不同之处", row.draft.differs),
+        ("请核实", row.draft.questions),
+    ):
         if value:
             st.html(f'<div class="kb-line"><b>{name}</b>　{escape("；".join(value))}</div>')

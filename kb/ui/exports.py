@@ -16,7 +16,9 @@ FORMATS = {"docx": "Word", "xlsx": "Excel", "md": "Markdown", "json": "JSON"}
 NAMES = {"对照表": "条文对照表", "台账": "对标台账", "任务分解": "任务分解表"}
 
 
-def menu(library: Library, rows: Sequence[GapRow], states: Mapping[str, RowState], scope: ScopeChoice, chosen: str, key: str) -> None:
+def menu(
+    library: Library, rows: Sequence[GapRow], states: Mapping[str, RowState], scope: ScopeChoice, chosen: str, key: str
+) -> None:
     """A pop-over with the kinds of report and their formats."""
     with st.popover("导出报告", icon=":material/download:", width="stretch", disabled=not rows):
         st.caption(f"按当前显示的 {len(rows)} 条导出")
@@ -26,7 +28,14 @@ def menu(library: Library, rows: Sequence[GapRow], states: Mapping[str, RowState
         def make() -> bytes:
             return render(build_report(library, rows, states, scope, kind, chosen=chosen), fmt)
 
-        st.download_button("下载", make, file_name=file_name(rows, scope, kind, fmt), key=f"{key}:get", type="primary", on_click="ignore")
+        st.download_button(
+            "下载",
+            make,
+            file_name=file_name(rows, scope, kind, fmt),
+            key=f"{key}:get",
+            type="primary",
+            on_click="ignore",
+        )
 
 
 def file_name(rows: Sequence[GapRow], scope: ScopeChoice, kind: str, fmt: str) -> str:

@@ -55,7 +55,14 @@ def people(state: RowState) -> set[str]:
 
 
 def _says(row: GapRow, words: str) -> bool:
-    text = "".join((row.national.meta.title, row.requirement.address, row.requirement.full_text, *(e.quote for e in row.assessment.evidence)))
+    text = "".join(
+        (
+            row.national.meta.title,
+            row.requirement.address,
+            row.requirement.full_text,
+            *(e.quote for e in row.assessment.evidence),
+        )
+    )
     return all(word in text for word in words.split())
 
 

@@ -16,7 +16,19 @@ from kb.ui.names import LABEL_COLORS, LABEL_HELP, MODALITY_NAMES, TIER_NAMES
 
 PAGE = "gaps"
 DEFAULTS: dict[str, object] = {
-    "n": [], "s": "chain", "doc": [], "l": [], "sev": [], "t": [], "m": [], "a": [], "num": "", "st": [], "who": "", "k": "", "c": (0, 100),
+    "n": [],
+    "s": "chain",
+    "doc": [],
+    "l": [],
+    "sev": [],
+    "t": [],
+    "m": [],
+    "a": [],
+    "num": "",
+    "st": [],
+    "who": "",
+    "k": "",
+    "c": (0, 100),
     "row": "",
 }
 CHOSEN = "docs"
@@ -54,7 +66,11 @@ def _what(library: Library, documents: dict) -> tuple[ScopeChoice | None, list[s
     left, middle = st.columns([3, 2])
     within(PAGE, "n", list(documents))
     picked = left.multiselect(
-        "国家文件", list(documents), format_func=lambda i: documents[i].meta.title, key="gaps.n", placeholder="全部国家文件（可输入名称挑选）"
+        "国家文件",
+        list(documents),
+        format_func=lambda i: documents[i].meta.title,
+        key="gaps.n",
+        placeholder="全部国家文件（可输入名称挑选）",
     )
     scope = pick_scope(library, middle, PAGE)
     if scope is None or picked:
@@ -63,7 +79,9 @@ def _what(library: Library, documents: dict) -> tuple[ScopeChoice | None, list[s
     rest = len(documents) - len(ready)
     if rest:
         text, button = st.columns([5, 1])
-        text.info(f"{len(documents)} 份国家文件中，{len(ready)} 份已完成与“{plain(scope.name)}”的比对。可在上面挑选文件，或一次比对其余 {rest} 份（需要几分钟）。")
+        text.info(
+            f"{len(documents)} 份国家文件中，{len(ready)} 份已完成与“{plain(scope.name)}”的比对。可在上面挑选文件，或一次比对其余 {rest} 份（需要几分钟）。"
+        )
         if button.button("比对其余文件", width="stretch"):
             rows_of(library, list(documents), scope)
             st.rerun()
@@ -75,7 +93,11 @@ def pick_scope(library: Library, column, page_name: str) -> ScopeChoice | None:
     keys = [*SCOPES, CHOSEN]
     within(page_name, "s", keys)
     key = column.selectbox(
-        "比对范围（本地）", keys, format_func=lambda k: SCOPES.get(k, "自选文件……"), key=f"{page_name}.s", help="与哪些本地文件相比；草案、已废止和失效的文件只能自选"
+        "比对范围（本地）",
+        keys,
+        format_func=lambda k: SCOPES.get(k, "自选文件……"),
+        key=f"{page_name}.s",
+        help="与哪些本地文件相比；草案、已废止和失效的文件只能自选",
     )
     if key != CHOSEN:
         scope = scope_choice(library, key)
@@ -86,7 +108,11 @@ def pick_scope(library: Library, column, page_name: str) -> ScopeChoice | None:
     local = {d.doc_id: d for d in library.documents if d.meta.level != "national"}
     within(page_name, "doc", list(local))
     ids = column.multiselect(
-        "自选文件", list(local), format_func=lambda i: local[i].meta.title, key=f"{page_name}.doc", label_visibility="collapsed",
+        "自选文件",
+        list(local),
+        format_func=lambda i: local[i].meta.title,
+        key=f"{page_name}.doc",
+        label_visibility="collapsed",
         placeholder="选择本地文件或草案",
     )
     if not ids:
@@ -98,18 +124,35 @@ def pick_scope(library: Library, column, page_name: str) -> ScopeChoice | None:
 def _filters(rows: list[GapRow], states: dict[str, RowState], place) -> RowFilter:
     """The facets beside the labels, in a pop-over drawn at `place`."""
     held = options(rows, states)
-    for name, values in (("sev", held["severities"]), ("t", held["topics"]), ("m", held["modalities"]), ("a", held["tiers"]), ("st", list(STATES))):
+    for name, values in (
+        ("sev", held["severities"]),
+        ("t", held["topics"]),
+        ("m", held["modalities"]),
+        ("a", held["tiers"]),
+        ("st", list(STATES)),
+    ):
         within(PAGE, name, values)
     within(PAGE, "num", ["", WITH_NUMBER, WITHOUT_NUMBER])
     within(PAGE, "who", ["", *held["people"]])
     active = sum(bool(st.session_state[f"gaps.{n}"]) for n in ("sev", "t", "m", "a", "st", "num", "who", "k"))
     active += st.session_state["gaps.c"] != (0, 100)
-    with place, st.popover(f"更多筛选{f'（{active}）' if active else ''}", icon=":material/filter_list:", width="stretch"):
+    with (
+        place,
+        st.popover(f"更多筛选{f'（{active}）' if active else ''}", icon=":material/filter_list:", width="stretch"),
+    ):
         a, b = st.columns(2)
         a.multiselect("严重程度", held["severities"] or SEVERITIES, key="gaps.sev", placeholder="不限")
         b.multiselect("主题", held["topics"], key="gaps.t", placeholder="不限")
-        a.multiselect("要求类型", held["modalities"], format_func=lambda v: MODALITY_NAMES.get(v, v), key="gaps.m", placeholder="不限")
-        b.multiselect("责任层级", held["tiers"], format_func=lambda v: TIER_NAMES.get(v, v), key="gaps.a", placeholder="不限")
+        a.multiselect(
+            "要求类型",
+            held["modalities"],
+            format_func=lambda v: MODALITY_NAMES.get(v, v),
+            key="gaps.m",
+            placeholder="不限",
+        )
+        b.multiselect(
+            "责任层级", held["tiers"], format_func=lambda v: TIER_NAMES.get(v, v), key="gaps.a", placeholder="不限"
+        )
         a.selectbox("期限和数量", ["", WITH_NUMBER, WITHOUT_NUMBER], format_func=lambda v: v or "不限", key="gaps.num")
         b.multiselect("复核状态", list(STATES), format_func=STATES.get, key="gaps.st", placeholder="不限")
         a.selectbox("复核人", ["", *held["people"]], format_func=lambda v: v or "不限", key="gaps.who")
@@ -117,8 +160,16 @@ def _filters(rows: list[GapRow], states: dict[str, RowState], place) -> RowFilte
         st.text_input("文字包含", key="gaps.k", placeholder="例如：风险评估（可用空格分开几个词）")
     value = st.session_state
     return RowFilter(
-        value["gaps.l"], value["gaps.sev"], value["gaps.t"], value["gaps.m"], value["gaps.a"], value["gaps.num"], value["gaps.st"],
-        value["gaps.who"], value["gaps.k"], *value["gaps.c"],
+        value["gaps.l"],
+        value["gaps.sev"],
+        value["gaps.t"],
+        value["gaps.m"],
+        value["gaps.a"],
+        value["gaps.num"],
+        value["gaps.st"],
+        value["gaps.who"],
+        value["gaps.k"],
+        *value["gaps.c"],
     )
 
 
@@ -127,8 +178,13 @@ def _tiles(counts: dict[str, int]) -> None:
     for column, label in zip(st.columns(len(LABELS)), LABELS, strict=True):
         chosen = label in st.session_state["gaps.l"]
         column.button(
-            f"**{counts[label]}**  \n{label}", key=f"tile:{LABELS.index(label)}", width="stretch", help=LABEL_HELP[label],
-            type="primary" if chosen else "secondary", on_click=_toggle, args=(label,),
+            f"**{counts[label]}**  \n{label}",
+            key=f"tile:{LABELS.index(label)}",
+            width="stretch",
+            help=LABEL_HELP[label],
+            type="primary" if chosen else "secondary",
+            on_click=_toggle,
+            args=(label,),
         )
 
 
@@ -140,7 +196,13 @@ def _toggle(label: str) -> None:
 def in_words(wanted: RowFilter) -> str:
     """The filter as a reader of the report should see it."""
     parts = [*wanted.labels, *wanted.severities, *wanted.topics, *(MODALITY_NAMES.get(m, m) for m in wanted.modalities)]
-    parts += [*(TIER_NAMES.get(t, t) for t in wanted.tiers), wanted.numbers, *(STATES[s] for s in wanted.states), wanted.who, wanted.words]
+    parts += [
+        *(TIER_NAMES.get(t, t) for t in wanted.tiers),
+        wanted.numbers,
+        *(STATES[s] for s in wanted.states),
+        wanted.who,
+        wanted.words,
+    ]
     if (wanted.low, wanted.high) != (0, 100):
         parts.append(f"把握 {wanted.low}–{wanted.high}%")
     return "、".join(p for p in parts if p)
@@ -157,8 +219,14 @@ def _table(found: list[GapRow], rows: list[GapRow], states: dict[str, RowState])
         for line in lines:
             del line["国家文件"]
     event = st.dataframe(
-        lines, hide_index=True, width="stretch", height=min(36 * len(found) + 38, 290),
-        on_select="rerun", selection_mode="single-row", key=f"gaps:table:{hash(tuple(ids))}", column_config=columns(),
+        lines,
+        hide_index=True,
+        width="stretch",
+        height=min(36 * len(found) + 38, 290),
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"gaps:table:{hash(tuple(ids))}",
+        column_config=columns(),
         selection_default={"selection": {"rows": [at], "columns": []}} if at is not None else None,
     )
     picked = event.selection.rows
@@ -175,10 +243,17 @@ def table_row(row: GapRow, state: RowState) -> dict[str, object]:
     a, duty = row.assessment, row.requirement
     best = a.evidence[0] if a.evidence else None
     return {
-        "国家文件": detail.short_title(row.national.meta.title), "条款": duty.address, "要求": duty.text, "结论": [state.label],
-        "程度": a.severity if state.label in ("未覆盖", "部分覆盖", "疑似不一致") else "", "把握": round(a.confidence * 100),
-        "本地条文": f"{'' if best.grade == 2 else '相关：'}{detail.short_title(best.title)}{best.address}" if best else "—",
-        "缺少或不同": "；".join(a.missing or a.differs), "复核": STATES[state.state],
+        "国家文件": detail.short_title(row.national.meta.title),
+        "条款": duty.address,
+        "要求": duty.text,
+        "结论": [state.label],
+        "程度": a.severity if state.label in ("未覆盖", "部分覆盖", "疑似不一致") else "",
+        "把握": round(a.confidence * 100),
+        "本地条文": f"{'' if best.grade == 2 else '相关：'}{detail.short_title(best.title)}{best.address}"
+        if best
+        else "—",
+        "缺少或不同": "；".join(a.missing or a.differs),
+        "复核": STATES[state.state],
     }
 
 
@@ -186,10 +261,20 @@ def columns() -> dict:
     """Widths and colours of the table."""
     c = st.column_config
     return {
-        "国家文件": c.TextColumn(width=150), "条款": c.TextColumn(width=115), "要求": c.TextColumn(width=300),
-        "结论": c.MultiselectColumn(width=142, options=list(LABELS), color=[LABEL_COLORS[x] for x in LABELS], help="；".join(f"{k}：{v}" for k, v in LABEL_HELP.items())),
-        "程度": c.TextColumn(width=46), "把握": c.NumberColumn(width=60, format="%d%%"), "本地条文": c.TextColumn(width=190),
-        "缺少或不同": c.TextColumn(width=170), "复核": c.TextColumn(width=70),
+        "国家文件": c.TextColumn(width=150),
+        "条款": c.TextColumn(width=115),
+        "要求": c.TextColumn(width=300),
+        "结论": c.MultiselectColumn(
+            width=142,
+            options=list(LABELS),
+            color=[LABEL_COLORS[x] for x in LABELS],
+            help="；".join(f"{k}：{v}" for k, v in LABEL_HELP.items()),
+        ),
+        "程度": c.TextColumn(width=46),
+        "把握": c.NumberColumn(width=60, format="%d%%"),
+        "本地条文": c.TextColumn(width=190),
+        "缺少或不同": c.TextColumn(width=170),
+        "复核": c.TextColumn(width=70),
     }
 
 
@@ -198,8 +283,15 @@ def _row(library: Library, row: GapRow, states: dict[str, RowState]) -> None:
     head, link = st.columns([5, 1.2])
     head.markdown(f"##### 《{plain(row.national.meta.title)}》{plain(row.requirement.address)}")
     link.page_link(
-        st.session_state["pages"]["review"], label="复核这一条", icon=":material/fact_check:",
-        query_params={"n": row.requirement.doc_id, "s": st.session_state["gaps.s"], "doc": "|".join(st.session_state["gaps.doc"]), "row": row.row_id},
+        st.session_state["pages"]["review"],
+        label="复核这一条",
+        icon=":material/fact_check:",
+        query_params={
+            "n": row.requirement.doc_id,
+            "s": st.session_state["gaps.s"],
+            "doc": "|".join(st.session_state["gaps.doc"]),
+            "row": row.row_id,
+        },
     )
     if state.changes:
         detail.changes(state.changes)

@@ -17,7 +17,17 @@ from kb.ui.names import QUALITY_NAMES
 from kb.ui.summary import year_of
 
 PAGE = "library"
-DEFAULTS: dict[str, object] = {"doc": "", "at": "", "k": "", "level": "", "kind": "", "status": "", "quality": "", "year": "", "v": "正文"}
+DEFAULTS: dict[str, object] = {
+    "doc": "",
+    "at": "",
+    "k": "",
+    "level": "",
+    "kind": "",
+    "status": "",
+    "quality": "",
+    "year": "",
+    "v": "正文",
+}
 _LINK = re.compile(r"https?://[\w./:?=&%~#-]+")
 VIEWS = ("正文", "版本对比", "引用关系", "文件信息")
 
@@ -43,7 +53,13 @@ def _list(library: Library) -> None:
     kinds = sorted({d.meta.kind or "未注明" for d in docs})
     years = sorted({year_of(d) for d in docs if year_of(d)}, reverse=True)
     statuses = [s for s in STATUS_NAMES if any(status_on(d.meta, today()) == s for d in docs)]
-    for name, values in (("level", LEVELS), ("kind", kinds), ("status", statuses), ("quality", tuple(QUALITY_NAMES)), ("year", years)):
+    for name, values in (
+        ("level", LEVELS),
+        ("kind", kinds),
+        ("status", statuses),
+        ("quality", tuple(QUALITY_NAMES)),
+        ("year", years),
+    ):
         within(PAGE, name, ["", *values])
     a, b, c, d, e, f = st.columns([2.4, 1, 1.4, 1.1, 1, 1])
     a.text_input("名称或文号", key="library.k", placeholder="例如：数据条例、发改数据规")
@@ -60,7 +76,12 @@ def _list(library: Library) -> None:
         st.info("没有符合条件的文件。可以换一个词，或在“更新”页添加文件。")
         return
     event = st.dataframe(
-        [_row(d) for d in rows], width="stretch", hide_index=True, on_select="rerun", selection_mode="single-row", height=min(36 * len(rows) + 38, 560),
+        [_row(d) for d in rows],
+        width="stretch",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        height=min(36 * len(rows) + 38, 560),
         key=f"documents:{st.session_state.get('library:turn', 0)}:{hash(tuple(d.doc_id for d in rows))}",
         column_config={"名称": st.column_config.TextColumn(width=360), "文号": st.column_config.TextColumn(width=150)},
     )
@@ -86,9 +107,15 @@ def _row(info: DocumentInfo) -> dict[str, object]:
     meta = info.meta
     status = status_on(meta, today())
     return {
-        "名称": meta.title, "层级": LEVEL_NAMES[meta.level], "文号": meta.doc_no or "", "文种": meta.kind, "施行": meta.effective_on or "",
-        "时效": STATUS_NAMES.get(status, status), "条数": info.n_provisions,
-        "文本": "要点摘编" if meta.text_kind == "digest" else "全文", "质量": QUALITY_NAMES.get(info.quality, info.quality),
+        "名称": meta.title,
+        "层级": LEVEL_NAMES[meta.level],
+        "文号": meta.doc_no or "",
+        "文种": meta.kind,
+        "施行": meta.effective_on or "",
+        "时效": STATUS_NAMES.get(status, status),
+        "条数": info.n_provisions,
+        "文本": "要点摘编" if meta.text_kind == "digest" else "全文",
+        "质量": QUALITY_NAMES.get(info.quality, info.quality),
     }
 
 
@@ -110,7 +137,10 @@ def _document(library: Library, info: DocumentInfo) -> None:
     st.html(document_badges(info.meta, status_on(info.meta, today()), info.quality))
     if info.meta.text_kind == "digest":
         link = info.meta.official_url
-        st.info("本页为要点摘编，不是官方原文。" + (f"[官方页面]({link})" if link and _LINK.fullmatch(link) else "官方链接待核实。"))
+        st.info(
+            "本页为要点摘编，不是官方原文。"
+            + (f"[官方页面]({link})" if link and _LINK.fullmatch(link) else "官方链接待核实。")
+        )
     within(PAGE, "v", VIEWS)
     view = st.segmented_control("视图", VIEWS, key="library.v", label_visibility="collapsed", required=True)
     if view == VIEWS[0]:
@@ -143,7 +173,11 @@ def _outline(document: Document) -> str:
             st.session_state["library.at"] = labels[0]
     with st.container(height=560):
         chosen = st.radio(
-            "目录", labels, key="library.at", format_func=lambda v: f"{v}　{headings.get(v, '')[:14]}", label_visibility="collapsed"
+            "目录",
+            labels,
+            key="library.at",
+            format_func=lambda v: f"{v}　{headings.get(v, '')[:14]}",
+            label_visibility="collapsed",
         )
     return chosen or ""
 
@@ -154,7 +188,9 @@ def _text(document: Document, label: str) -> None:
     with st.container(height=640, border=False):
         for number, provision in enumerate(document.provisions[place : place + 14]):
             strong = "border-left:4px solid #1f5fa8;padding-left:.8em" if number == 0 else "padding-left:1em"
-            st.html(f'<div class="kb-text" style="{strong};margin-bottom:.9em">{with_marks(provision.text, word_spans(provision.text, words))}</div>')
+            st.html(
+                f'<div class="kb-text" style="{strong};margin-bottom:.9em">{with_marks(provision.text, word_spans(provision.text, words))}</div>'
+            )
 
 
 def _versions(library: Library, info: DocumentInfo, document: Document) -> None:
@@ -165,7 +201,13 @@ def _versions(library: Library, info: DocumentInfo, document: Document) -> None:
     others = family or [d for d in library.documents if d.doc_id != info.doc_id and d.meta.level == info.meta.level]
     if not family:
         st.caption("库内没有这份文件的草案或其他版本。也可以任选一份同级文件对照：")
-    old = st.selectbox("与之对比（作为旧文本）", others, format_func=lambda d: d.meta.title, index=0 if family else None, placeholder="选择文件")
+    old = st.selectbox(
+        "与之对比（作为旧文本）",
+        others,
+        format_func=lambda d: d.meta.title,
+        index=0 if family else None,
+        placeholder="选择文件",
+    )
     if old is None:
         return
     earlier = library.document(old.doc_id)
@@ -174,11 +216,17 @@ def _versions(library: Library, info: DocumentInfo, document: Document) -> None:
     rows = align(earlier, document)
     pairs = [(before_all.get(r.old, ""), after_all.get(r.new, "")) for r in rows]
     shown = [(x, y, changes) for x, y in pairs if (changes := diff(x, y))]
-    st.caption(f"{len(rows)} 处对应，其中 {len(shown)} 处文字不同。左为《{plain(short_title(old.meta.title))}》，右为本文件；红色为删去，绿色为新增。")
+    st.caption(
+        f"{len(rows)} 处对应，其中 {len(shown)} 处文字不同。左为《{plain(short_title(old.meta.title))}》，右为本文件；红色为删去，绿色为新增。"
+    )
     for before, after, changes in shown[:200]:
         left, right = st.columns(2)
-        left.html(f'<div class="kb-text kb-box">{with_marks(before, [(*c.old_span, "kb-missing") for c in changes]) or "（无）"}</div>')
-        right.html(f'<div class="kb-text kb-box">{with_marks(after, [(*c.new_span, "kb-same") for c in changes]) or "（删去）"}</div>')
+        left.html(
+            f'<div class="kb-text kb-box">{with_marks(before, [(*c.old_span, "kb-missing") for c in changes]) or "（无）"}</div>'
+        )
+        right.html(
+            f'<div class="kb-text kb-box">{with_marks(after, [(*c.new_span, "kb-same") for c in changes]) or "（删去）"}</div>'
+        )
 
 
 @st.cache_resource(max_entries=2, show_spinner="正在整理引用关系……")
@@ -192,7 +240,11 @@ def _graph(library: Library, info: DocumentInfo) -> None:
     """Who cites this document and whom it cites; the picture shows documents, the lists show places."""
     edges = _edges(str(library.folder), library)
     own = f"{info.doc_id}/"
-    out = [e for e in edges if e.source.startswith(own) and e.target and not e.target.startswith(own) and e.target != info.doc_id]
+    out = [
+        e
+        for e in edges
+        if e.source.startswith(own) and e.target and not e.target.startswith(own) and e.target != info.doc_id
+    ]
     into = [e for e in edges if (e.target == info.doc_id or e.target.startswith(own)) and not e.source.startswith(own)]
     names = {d.doc_id: d.meta for d in library.documents}
     cites = _counted(e.target.partition("/")[0] for e in out)
@@ -206,9 +258,18 @@ def _graph(library: Library, info: DocumentInfo) -> None:
         with column:
             st.markdown(f"**{head}（{len(found)} 处）**")
             st.dataframe(
-                [{"文件": names[i].title if (i := getattr(e, at).partition("/")[0]) in names else e.title, "本文件": _place(e, own),
-                  "对方": getattr(e, at).partition("/")[2], "写法": e.text} for e in found[:300]],
-                hide_index=True, width="stretch", height=300,
+                [
+                    {
+                        "文件": names[i].title if (i := getattr(e, at).partition("/")[0]) in names else e.title,
+                        "本文件": _place(e, own),
+                        "对方": getattr(e, at).partition("/")[2],
+                        "写法": e.text,
+                    }
+                    for e in found[:300]
+                ],
+                hide_index=True,
+                width="stretch",
+                height=300,
             )
 
 
@@ -231,7 +292,9 @@ def _dot(info: DocumentInfo, cites, cited, names) -> str:
         title = _quoted(short_title(meta.title)[:22] if meta else doc_id[:22])
         return f'"{_quoted(doc_id)}" [label="{title}", fillcolor="{colours.get(meta.level if meta else "", "#ffffff")}"{", penwidth=2" if bold else ""}];'
 
-    lines = ['digraph { rankdir=LR; bgcolor="transparent"; node [shape=box, style="rounded,filled", fontname="Noto Sans CJK SC", fontsize=11]; edge [color="#8892a0", fontsize=10];']
+    lines = [
+        'digraph { rankdir=LR; bgcolor="transparent"; node [shape=box, style="rounded,filled", fontname="Noto Sans CJK SC", fontsize=11]; edge [color="#8892a0", fontsize=10];'
+    ]
     lines += [node(info.doc_id, True), *(node(i) for i, _ in (*cites, *cited))]
     lines += [f'"{_quoted(info.doc_id)}" -> "{_quoted(i)}" [label="{n}"];' for i, n in cites]
     lines += [f'"{_quoted(i)}" -> "{_quoted(info.doc_id)}" [label="{n}"];' for i, n in cited]
@@ -245,11 +308,26 @@ def _quoted(text: str) -> str:
 def _facts(info: DocumentInfo, document: Document) -> None:
     meta = info.meta
     rows = [
-        ("层级", LEVEL_NAMES[meta.level]), ("文种", meta.kind), ("效力类别", meta.normative_force), ("制定机关", "、".join(meta.issuers)),
-        ("文号", meta.doc_no), ("成文", meta.signed_on), ("通过", meta.adopted_on), ("公布", meta.promulgated_on), ("施行", meta.effective_on),
-        ("失效", meta.expires_on), ("有效期", meta.validity), ("时效", STATUS_NAMES.get(status_on(meta, today()))), ("依据", "、".join(meta.basis)),
-        ("废止", "、".join(meta.repeals)), ("别名", "、".join(meta.aliases)), ("官方网址", meta.official_url), ("来源文件", document.source_path),
-        ("文本质量", QUALITY_NAMES.get(info.quality, info.quality)), ("未核实的事项", "、".join(meta.unverified)), ("文本指纹", info.sha256[:16]),
+        ("层级", LEVEL_NAMES[meta.level]),
+        ("文种", meta.kind),
+        ("效力类别", meta.normative_force),
+        ("制定机关", "、".join(meta.issuers)),
+        ("文号", meta.doc_no),
+        ("成文", meta.signed_on),
+        ("通过", meta.adopted_on),
+        ("公布", meta.promulgated_on),
+        ("施行", meta.effective_on),
+        ("失效", meta.expires_on),
+        ("有效期", meta.validity),
+        ("时效", STATUS_NAMES.get(status_on(meta, today()))),
+        ("依据", "、".join(meta.basis)),
+        ("废止", "、".join(meta.repeals)),
+        ("别名", "、".join(meta.aliases)),
+        ("官方网址", meta.official_url),
+        ("来源文件", document.source_path),
+        ("文本质量", QUALITY_NAMES.get(info.quality, info.quality)),
+        ("未核实的事项", "、".join(meta.unverified)),
+        ("文本指纹", info.sha256[:16]),
     ]
     st.html("".join(f'<div class="kb-line"><b>{k}</b>　{escape(str(v))}</div>' for k, v in rows if v))
     if document.findings:

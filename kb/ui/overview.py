@@ -20,9 +20,19 @@ PAGE = "overview"
 DEFAULTS: dict[str, object] = {"s": DEFAULT_SCOPE}
 # column heads of the heat map, four characters each; the whole name is in the help text
 SHORT = {
-    "数据产权与权益": "产权权益", "公共数据资源管理": "公共资源", "政务数据共享": "政务共享", "公共数据开放": "公共开放", "公共数据授权运营": "授权运营",
-    "登记与价格": "登记价格", "数据流通交易": "流通交易", "企业数据与产业": "企业产业", "个人信息保护": "个人信息", "设施技术标准": "设施标准",
-    "数字政府与政务服务": "数字政府", "组织与法治保障": "法治保障", "人工智能": "人工智能",
+    "数据产权与权益": "产权权益",
+    "公共数据资源管理": "公共资源",
+    "政务数据共享": "政务共享",
+    "公共数据开放": "公共开放",
+    "公共数据授权运营": "授权运营",
+    "登记与价格": "登记价格",
+    "数据流通交易": "流通交易",
+    "企业数据与产业": "企业产业",
+    "个人信息保护": "个人信息",
+    "设施技术标准": "设施标准",
+    "数字政府与政务服务": "数字政府",
+    "组织与法治保障": "法治保障",
+    "人工智能": "人工智能",
 }
 
 
@@ -54,7 +64,10 @@ def go(page_name: str, **query: str) -> None:
 def _held(library: Library) -> None:
     counts = {level: sum(d.meta.level == level for d in library.documents) for level in LEVELS}
     tiles = [(f"{counts[level]}", f"{LEVEL_NAMES[level]}文件", ("library", {"level": level})) for level in LEVELS]
-    tiles += [(f"{library.manifest['counts']['provisions']:,}", "条文", ("search", {})), (f"{_duties(library):,}", "国家要求", ("gaps", {}))]
+    tiles += [
+        (f"{library.manifest['counts']['provisions']:,}", "条文", ("search", {})),
+        (f"{_duties(library):,}", "国家要求", ("gaps", {})),
+    ]
     for column, (number, name, (target, query)) in zip(st.columns(len(tiles)), tiles, strict=True):
         if column.button(f"**{number}**  \n{name}", key=f"held:{name}", width="stretch"):
             go(target, **query)
@@ -73,7 +86,9 @@ def _rows(library: Library) -> tuple[list[GapRow], dict, ScopeChoice]:
     head, box = st.columns([2, 1.2], vertical_alignment="bottom")
     head.subheader("国家文件 × 主题：还有多少没有落实")
     within(PAGE, "s", list(SCOPES))
-    key = box.selectbox("比对范围（本地）", list(SCOPES), format_func=SCOPES.get, key="overview.s", label_visibility="collapsed")
+    key = box.selectbox(
+        "比对范围（本地）", list(SCOPES), format_func=SCOPES.get, key="overview.s", label_visibility="collapsed"
+    )
     scope = scope_choice(library, key)
     documents = [d.doc_id for d in national_documents(library)]
     ready = judged_documents(library, scope, documents)
@@ -97,7 +112,9 @@ def _heat(library: Library, rows: list[GapRow], states: dict, scope: ScopeChoice
     st.caption("格内为未覆盖、部分覆盖和疑似不一致的条数；颜色越红，未落实的比例越高。点一格查看这些条目。")
     names = {d: short_title(library.info(d).meta.title) for d in docs}
     empty = Cell(0, 0, 0, 0, 0)
-    values = pd.DataFrame([[cells.get((d, t), empty).open for t in topics] for d in docs], index=[names[d] for d in docs], columns=topics)
+    values = pd.DataFrame(
+        [[cells.get((d, t), empty).open for t in topics] for d in docs], index=[names[d] for d in docs], columns=topics
+    )
     shown = values.astype(object)
     colours = pd.DataFrame("", index=values.index, columns=topics)
     for i, d in enumerate(docs):
@@ -112,11 +129,20 @@ def _heat(library: Library, rows: list[GapRow], states: dict, scope: ScopeChoice
     shown, colours = shown.reset_index(drop=True), colours.reset_index(drop=True)
     for column in ("合计", *topics):
         shown[column] = pd.array(shown[column], dtype="Int64")
-    config = {"国家文件": st.column_config.TextColumn(width=190, pinned=True), "合计": st.column_config.NumberColumn(width=50)}
+    config = {
+        "国家文件": st.column_config.TextColumn(width=190, pinned=True),
+        "合计": st.column_config.NumberColumn(width=50),
+    }
     config |= {t: st.column_config.NumberColumn(SHORT.get(t, t[:4]), width=66, help=t) for t in topics}
     event = st.dataframe(
-        shown.style.apply(lambda _: colours, axis=None), hide_index=True, height=min(36 * len(docs) + 40, 470), column_config=config,
-        on_select="rerun", selection_mode="single-cell", placeholder="", key=f"heat:{scope.key}:{st.session_state.get('heat:turn', 0)}",
+        shown.style.apply(lambda _: colours, axis=None),
+        hide_index=True,
+        height=min(36 * len(docs) + 40, 470),
+        column_config=config,
+        on_select="rerun",
+        selection_mode="single-cell",
+        placeholder="",
+        key=f"heat:{scope.key}:{st.session_state.get('heat:turn', 0)}",
     )
     if event.selection.cells:
         st.session_state["heat:turn"] = st.session_state.get("heat:turn", 0) + 1
@@ -145,12 +171,21 @@ def _waiting(rows: list[GapRow], states: dict, scope: ScopeChoice) -> None:
     high = sum(r.assessment.severity == "高" and states[r.row_id].label == "未覆盖" for r in rows)
     lines = [
         (f"未覆盖且程度为高　**{high}**", "gaps", {"s": scope.key, "l": "未覆盖", "sev": "高"}),
-        (f"疑似不一致　**{sum(s.label == '疑似不一致' for s in states.values())}**", "gaps", {"s": scope.key, "l": "疑似不一致"}),
-        (f"待人工核定　**{sum(s.label == '待人工核定' for s in states.values())}**", "gaps", {"s": scope.key, "l": "待人工核定"}),
+        (
+            f"疑似不一致　**{sum(s.label == '疑似不一致' for s in states.values())}**",
+            "gaps",
+            {"s": scope.key, "l": "疑似不一致"},
+        ),
+        (
+            f"待人工核定　**{sum(s.label == '待人工核定' for s in states.values())}**",
+            "gaps",
+            {"s": scope.key, "l": "待人工核定"},
+        ),
     ]
     lines += [
         (f"{name}　**{sum(s.state == code for s in states.values())}**", "review", {"s": scope.key, "q": code})
-        for code, name in STATES.items() if code in ("suspect", "disputed", "open")
+        for code, name in STATES.items()
+        if code in ("suspect", "disputed", "open")
     ]
     for text, target, query in lines:
         if st.button(text, key=f"wait:{text.split('　')[0]}", width="stretch"):
@@ -161,7 +196,9 @@ def _newest(library: Library) -> None:
     st.subheader("最新文件")
     for d in newest([d for d in library.documents if status_on(d.meta, today()) != "draft"], 6):
         label = f"{date_of(d) or '日期不详'}　{plain(short_title(d.meta.title)[:24])}"
-        st.page_link(st.session_state["pages"]["library"], label=label, query_params={"doc": d.doc_id}, help=plain(d.meta.title))
+        st.page_link(
+            st.session_state["pages"]["library"], label=label, query_params={"doc": d.doc_id}, help=plain(d.meta.title)
+        )
 
 
 def _state(library: Library) -> None:
@@ -172,9 +209,14 @@ def _state(library: Library) -> None:
     lines.append("已启用语义检索" if library.encoder else "仅词语检索：未启用语义模型")
     lines.append(f"全文 {len(library.documents) - digests} 份，要点摘编 {digests} 份")
     st.html("".join(f'<div class="kb-muted">{escape(x)}</div>' for x in lines))
-    tiles = [(f"文本{name}", sum(d.quality == code for d in library.documents), {"quality": code}) for code, name in QUALITY_NAMES.items()]
+    tiles = [
+        (f"文本{name}", sum(d.quality == code for d in library.documents), {"quality": code})
+        for code, name in QUALITY_NAMES.items()
+    ]
     for code in ("draft", "expiry_unchecked", "repealed", "lapsed", "unverified"):
-        tiles.append((STATUS_NAMES[code], sum(status_on(d.meta, today()) == code for d in library.documents), {"status": code}))
+        tiles.append(
+            (STATUS_NAMES[code], sum(status_on(d.meta, today()) == code for d in library.documents), {"status": code})
+        )
     columns = st.columns(2)
     for place, (name, n, query) in enumerate(t for t in tiles if t[1]):
         if columns[place % 2].button(f"{name}　**{n}**", key=f"state:{name}", width="stretch"):
@@ -188,7 +230,11 @@ def _kinds(library: Library) -> None:
     frame = pd.DataFrame([{"文种": k, **{LEVEL_NAMES[v]: n for v, n in counts.items()}} for k, counts in table])
     with left:
         event = st.dataframe(
-            frame, hide_index=True, height=300, on_select="rerun", selection_mode="single-row",
+            frame,
+            hide_index=True,
+            height=300,
+            on_select="rerun",
+            selection_mode="single-row",
             key=f"kinds:{st.session_state.get('kinds:turn', 0)}",
         )
         if event.selection.rows:

@@ -40,9 +40,25 @@ from kb.ui.markup import badge, escape, plain
 from kb.ui.names import LABEL_CSS
 
 PAGE = "review"
-DEFAULTS: dict[str, object] = {"n": "", "s": "chain", "doc": [], "q": "open", "l": [], "mine": "", "row": "", "v": "逐条复核"}
+DEFAULTS: dict[str, object] = {
+    "n": "",
+    "s": "chain",
+    "doc": [],
+    "q": "open",
+    "l": [],
+    "mine": "",
+    "row": "",
+    "v": "逐条复核",
+}
 VIEWS = ("逐条复核", "复核记录", "两人一致性", "导入台账")
-QUEUES = {"open": "未复核", "suspect": "待复核", "disputed": "有分歧", "confirmed": "已确认", "changed": "已改判", "all": "全部"}
+QUEUES = {
+    "open": "未复核",
+    "suspect": "待复核",
+    "disputed": "有分歧",
+    "confirmed": "已确认",
+    "changed": "已改判",
+    "all": "全部",
+}
 # key to press -> label; the order is that of the rule
 KEYS = {"1": "已覆盖", "2": "部分覆盖", "3": "未覆盖", "4": "疑似不一致", "5": "直接适用无需配套", "6": "不适用"}
 
@@ -58,7 +74,10 @@ def page(library: Library) -> None:
     left, middle, right = st.columns([3, 2, 1.4])
     within(PAGE, "n", ["", *documents])
     one = left.selectbox(
-        "国家文件", ["", *documents], format_func=lambda i: documents[i].meta.title if i else "全部已比对的国家文件", key="review.n"
+        "国家文件",
+        ["", *documents],
+        format_func=lambda i: documents[i].meta.title if i else "全部已比对的国家文件",
+        key="review.n",
     )
     scope = pick_scope(library, middle, PAGE)
     with right:
@@ -98,7 +117,11 @@ def _queue(library: Library, rows: list[GapRow], states: Mapping[str, RowState])
     counts = {q: sum(q in ("all", states[r.row_id].state) for r in rows) for q in QUEUES}
     for column, (q, name) in zip(st.columns(len(QUEUES)), QUEUES.items(), strict=True):
         column.button(
-            f"**{counts[q]}**  \n{name}", key=f"queue:{q}", width="stretch", on_click=_set, args=("q", q),
+            f"**{counts[q]}**  \n{name}",
+            key=f"queue:{q}",
+            width="stretch",
+            on_click=_set,
+            args=("q", q),
             type="primary" if st.session_state["review.q"] == q else "secondary",
         )
     names = sorted({p for s in states.values() for p in people(s)})
@@ -106,7 +129,13 @@ def _queue(library: Library, rows: list[GapRow], states: Mapping[str, RowState])
     within(PAGE, "l", LABELS)
     within(PAGE, "mine", ["", *names])
     a.multiselect("结论", LABELS, key="review.l", placeholder="全部结论", label_visibility="collapsed")
-    b.selectbox("经手人", ["", *names], format_func=lambda v: f"经手人：{v or '不限'}", key="review.mine", label_visibility="collapsed")
+    b.selectbox(
+        "经手人",
+        ["", *names],
+        format_func=lambda v: f"经手人：{v or '不限'}",
+        key="review.mine",
+        label_visibility="collapsed",
+    )
     second = c.toggle("第二人复核", key="second", help="独立判断：先不显示他人的结论", persist_state="session")
     queue = [r for r in rows if _wanted(states[r.row_id])]
     ids = [r.row_id for r in queue]
@@ -146,20 +175,48 @@ def _bar(library: Library, row: GapRow, state: RowState, ids: list[str], at: int
     after_this = ids[at + 1] if at + 1 < len(ids) else ids[at - 1] if at else row.row_id
     _message(library, row)
     title, back, forth, undo = st.columns([5, 1, 1, 1.2], vertical_alignment="center")
-    title.markdown(f"**第 {at + 1} / {len(ids)} 条　《{plain(row.national.meta.title)}》{plain(row.requirement.address)}**")
-    back.button("上一条", shortcut="K", on_click=_set, args=("row", ids[max(at - 1, 0)]), width="stretch", disabled=at == 0)
-    forth.button("下一条", shortcut="J", on_click=_set, args=("row", ids[min(at + 1, len(ids) - 1)]), width="stretch", disabled=at + 1 == len(ids))
-    undo.button("撤销", shortcut="Z", on_click=_undo, args=(row,), width="stretch", help="撤销本人在这一条上的最后一次记录", disabled=not seen)
+    title.markdown(
+        f"**第 {at + 1} / {len(ids)} 条　《{plain(row.national.meta.title)}》{plain(row.requirement.address)}**"
+    )
+    back.button(
+        "上一条", shortcut="K", on_click=_set, args=("row", ids[max(at - 1, 0)]), width="stretch", disabled=at == 0
+    )
+    forth.button(
+        "下一条",
+        shortcut="J",
+        on_click=_set,
+        args=("row", ids[min(at + 1, len(ids) - 1)]),
+        width="stretch",
+        disabled=at + 1 == len(ids),
+    )
+    undo.button(
+        "撤销",
+        shortcut="Z",
+        on_click=_undo,
+        args=(row,),
+        width="stretch",
+        help="撤销本人在这一条上的最后一次记录",
+        disabled=not seen,
+    )
     proposed = row.assessment.proposed_label
     first, *others = st.columns([1.5, *[1] * len(KEYS)])
     first.button(
-        "确认机器结论", shortcut="Y", type="primary", width="stretch", help=f"机器结论：{proposed}", on_click=_decide,
+        "确认机器结论",
+        shortcut="Y",
+        type="primary",
+        width="stretch",
+        help=f"机器结论：{proposed}",
+        on_click=_decide,
         args=(library, row, proposed, seen, after_this, second),
     )
     for column, (press, label) in zip(others, KEYS.items(), strict=True):
         column.button(
-            {"直接适用无需配套": "直接适用"}.get(label, label), shortcut=press, width="stretch", on_click=_decide,
-            args=(library, row, label, seen, after_this, second), help=f"改判为“{label}”",
+            {"直接适用无需配套": "直接适用"}.get(label, label),
+            shortcut=press,
+            width="stretch",
+            on_click=_decide,
+            args=(library, row, label, seen, after_this, second),
+            help=f"改判为“{label}”",
         )
     if state.decision and not second:
         _stands(row, state)
@@ -173,10 +230,10 @@ def _stands(row: GapRow, state: RowState) -> None:
         parts.append(badge(d.values["label"], LABEL_CSS[d.values["label"]]))
         parts.append(f'<span class="kb-muted">{escape(d.who)} {local_time(d.at)}</span>　')
     if d.second_label:
-        parts.append(f'第二人 {escape(d.second_who)}：{badge(d.second_label, LABEL_CSS[d.second_label])}')
+        parts.append(f"第二人 {escape(d.second_who)}：{badge(d.second_label, LABEL_CSS[d.second_label])}")
     for name in ("note", "measure", "owner", "due", "progress", "assignee"):
         if d.values.get(name):
-            parts.append(f'<br><b>{FIELDS[name]}</b>　{escape(d.values[name])}')
+            parts.append(f"<br><b>{FIELDS[name]}</b>　{escape(d.values[name])}")
     if d.values.get("evidence"):
         picked = "；".join(f"{doc} {article}" for doc, article in parse_evidence(d.values["evidence"]))
         parts.append(f"<br><b>人工选定的本地依据</b>　{escape(picked)}")
@@ -202,14 +259,28 @@ def _opinion(library: Library, row: GapRow, state: RowState, position: int) -> N
             note = st.text_area("差距说明（写入报告）", held.get("note", ""), max_chars=2000, height=90)
             a, b, c, d, e = st.columns(5)
             measures = ["", *MEASURES]
-            measure = a.selectbox("建议举措", measures, index=_index(measures, held.get("measure")), format_func=lambda v: v or f"（{row.assessment.suggestion}）")
+            measure = a.selectbox(
+                "建议举措",
+                measures,
+                index=_index(measures, held.get("measure")),
+                format_func=lambda v: v or f"（{row.assessment.suggestion}）",
+            )
             owner = b.text_input("责任单位", held.get("owner", ""), max_chars=100, placeholder="牵头单位、配合单位")
             due = c.text_input("完成时限", held.get("due", ""), max_chars=40, placeholder="如 2026年底前")
             steps = ["", *PROGRESS]
-            progress = d.selectbox("状态", steps, index=_index(steps, held.get("progress")), format_func=lambda v: v or "—")
+            progress = d.selectbox(
+                "状态", steps, index=_index(steps, held.get("progress")), format_func=lambda v: v or "—"
+            )
             assignee = e.text_input("复核分工", held.get("assignee", ""), max_chars=30, placeholder="交给谁复核")
             if st.form_submit_button("保存"):
-                new = {"note": note, "measure": measure, "owner": owner, "due": due, "progress": progress, "assignee": assignee}
+                new = {
+                    "note": note,
+                    "measure": measure,
+                    "owner": owner,
+                    "due": due,
+                    "progress": progress,
+                    "assignee": assignee,
+                }
                 changed = {k: v.strip() for k, v in new.items() if v.strip() != held.get(k, "")}
                 if changed:
                     _save(library, row, changed, seen)
@@ -219,16 +290,24 @@ def _opinion(library: Library, row: GapRow, state: RowState, position: int) -> N
         a, b, c = st.columns([3, 2, 1.4], vertical_alignment="bottom")
         ids = list(local)
         doc = a.selectbox(
-            "另选本地依据", ids, index=ids.index(shown.doc_id) if shown and shown.doc_id in ids else 0, key=f"pickdoc:{row.row_id}",
+            "另选本地依据",
+            ids,
+            index=ids.index(shown.doc_id) if shown and shown.doc_id in ids else 0,
+            key=f"pickdoc:{row.row_id}",
             format_func=lambda i: f"{local[i].meta.title}（{STATUS_NAMES.get(local[i].meta.status, '')}）",
         )
         articles = [label for _, label in library.provision_seqs(library.document_seq(doc))]
         article = b.selectbox(
-            "条", articles, index=articles.index(shown.article) if shown and shown.doc_id == doc and shown.article in articles else 0,
+            "条",
+            articles,
+            index=articles.index(shown.article) if shown and shown.doc_id == doc and shown.article in articles else 0,
             key=f"pickart:{row.row_id}:{doc}",
         )
         c.button(
-            "用作依据", width="stretch", on_click=_save, args=(library, row, {"evidence": format_evidence([(doc, article)])}, seen),
+            "用作依据",
+            width="stretch",
+            on_click=_save,
+            args=(library, row, {"evidence": format_evidence([(doc, article)])}, seen),
             help="代替机器找到的条文，报告中引用这一条",
         )
 
@@ -302,7 +381,14 @@ def event_row(event) -> dict[str, str]:
     what = "撤销" if event.undoes else "；".join(f"{FIELDS[k]}：{v}" for k, v in event.after.items())
     before = "；".join(v for v in event.before.values() if v)
     role = {"first": "复核", "second": "第二人复核", "resolve": "定夺"}[event.role]
-    return {"时间": local_time(event.at), "人": event.who, "环节": role, "条款": f"{event.doc_id} {event.address}", "内容": what, "原为": before}
+    return {
+        "时间": local_time(event.at),
+        "人": event.who,
+        "环节": role,
+        "条款": f"{event.doc_id} {event.address}",
+        "内容": what,
+        "原为": before,
+    }
 
 
 def _record(rows: list[GapRow], states: Mapping[str, RowState]) -> None:
@@ -320,7 +406,12 @@ def _record(rows: list[GapRow], states: Mapping[str, RowState]) -> None:
     names = sorted({e.who for e in events})
     who = st.selectbox("复核人", ["", *names], format_func=lambda v: v or "全部")
     st.caption(f"共 {sum(not who or e.who == who for e in events)} 条记录，只增不改。")
-    st.dataframe([event_row(e) for e in reversed(events) if not who or e.who == who], hide_index=True, width="stretch", height=420)
+    st.dataframe(
+        [event_row(e) for e in reversed(events) if not who or e.who == who],
+        hide_index=True,
+        width="stretch",
+        height=420,
+    )
 
 
 def _agreement(rows: list[GapRow], states: Mapping[str, RowState]) -> None:
@@ -333,15 +424,21 @@ def _agreement(rows: list[GapRow], states: Mapping[str, RowState]) -> None:
     b.metric("结论相同", f"{found.observed:.0%}")
     c.metric("一致性系数 κ", "—" if found.kappa is None else f"{found.kappa:.2f}", help="1 为完全一致，0 相当于随机")
     st.dataframe(
-        [{"结论": k, "第一人": n, "第二人": m, "κ": "—" if v is None else f"{v:.2f}"} for k, (n, m, v) in found.per_label.items()],
-        hide_index=True, width="stretch",
+        [
+            {"结论": k, "第一人": n, "第二人": m, "κ": "—" if v is None else f"{v:.2f}"}
+            for k, (n, m, v) in found.per_label.items()
+        ],
+        hide_index=True,
+        width="stretch",
     )
     st.markdown(f"**结论不同的条目（{len(found.disputed)}）**")
     for d in found.disputed:
         first = d.history[0]
         text, button = st.columns([6, 1], vertical_alignment="center")
         resolved = f"　已定为 {d.values['label']}" if d.resolved else ""
-        text.markdown(f"《{plain(first.doc_id)}》{plain(first.address)}　{plain(d.first_who)}：{d.first_label}　{plain(d.second_who)}：{d.second_label}{resolved}")
+        text.markdown(
+            f"《{plain(first.doc_id)}》{plain(first.address)}　{plain(d.first_who)}：{d.first_label}　{plain(d.second_who)}：{d.second_label}{resolved}"
+        )
         button.button("查看", key=f"see:{d.row_id}", on_click=_open, args=(d.row_id,))
 
 
@@ -360,8 +457,16 @@ def _import(library: Library, rows: list[GapRow], states: Mapping[str, RowState]
     by_id = {r.row_id: r for r in rows}
     st.markdown(f"**将写入 {len(ledger.edits)} 行**")
     st.dataframe(
-        [{"位置": e.where, "条款": by_id[e.row_id].requirement.address, "修改": "；".join(f"{FIELDS[k]}：{v}" for k, v in e.after.items())} for e in ledger.edits],
-        hide_index=True, width="stretch",
+        [
+            {
+                "位置": e.where,
+                "条款": by_id[e.row_id].requirement.address,
+                "修改": "；".join(f"{FIELDS[k]}：{v}" for k, v in e.after.items()),
+            }
+            for e in ledger.edits
+        ],
+        hide_index=True,
+        width="stretch",
     )
     for text in (*ledger.refused, *ledger.unknown):
         st.caption(f"· {plain(text)}")
@@ -382,5 +487,3 @@ def apply_ledger(library: Library, rows: Mapping[str, GapRow], ledger, who: str)
         except KbError as error:
             conflicts.append(f"{edit.where}：{error.message}，未写入")
     return done, conflicts
-
-

@@ -16,12 +16,29 @@ from kb.ui.markup import document_badges, escape, plain, with_marks, word_spans
 
 PAGE = "search"
 DEFAULTS: dict[str, object] = {"q": "", "level": "", "status": "", "kind": "", "topic": "", "since": "", "asof": ""}
-READING_NAMES = {"place": "层级", "since": "起始", "until": "截止", "intent": "意图", "wording": "规范用语", "number": "数字写法"}
-INTENT_NAMES = {
-    "definition": "查定义", "amount": "查期限数量", "liability": "查责任", "responsibility": "查职责",
-    "comparison": "作对照", "counterpart": "找对应条文", "draft": "找征求意见稿",
+READING_NAMES = {
+    "place": "层级",
+    "since": "起始",
+    "until": "截止",
+    "intent": "意图",
+    "wording": "规范用语",
+    "number": "数字写法",
 }
-EXAMPLES = ("个保法第三十八条第一款", "发改数据规 2025 26号", "重要数据风险评估多久做一次", "公共数据授权运营的收益怎么分配")
+INTENT_NAMES = {
+    "definition": "查定义",
+    "amount": "查期限数量",
+    "liability": "查责任",
+    "responsibility": "查职责",
+    "comparison": "作对照",
+    "counterpart": "找对应条文",
+    "draft": "找征求意见稿",
+}
+EXAMPLES = (
+    "个保法第三十八条第一款",
+    "发改数据规 2025 26号",
+    "重要数据风险评估多久做一次",
+    "公共数据授权运营的收益怎么分配",
+)
 
 
 def page(library: Library) -> None:
@@ -29,7 +46,10 @@ def page(library: Library) -> None:
     st.title("检索")
     restore(PAGE, DEFAULTS)
     query = st.text_input(
-        "检索", key="search.q", label_visibility="collapsed", placeholder="输入问题、文号、文件名或条文，例如：数据安全法第二十一条"
+        "检索",
+        key="search.q",
+        label_visibility="collapsed",
+        placeholder="输入问题、文号、文件名或条文，例如：数据安全法第二十一条",
     )
     filters = _filters(library)
     publish(PAGE, DEFAULTS)
@@ -53,13 +73,26 @@ def _filters(library: Library) -> Filters:
     for name, values in (("level", LEVELS), ("status", list(STATUS_NAMES)), ("kind", kinds), ("topic", topics)):
         within(PAGE, name, ["", *values])
     columns = st.columns([1, 1, 1.4, 1.4, 1, 1])
-    level = columns[0].selectbox("层级", ["", *LEVELS], format_func=lambda v: LEVEL_NAMES.get(v, "全部"), key="search.level")
-    status = columns[1].selectbox("时效", ["", *STATUS_NAMES], format_func=lambda v: STATUS_NAMES.get(v, "全部"), key="search.status")
+    level = columns[0].selectbox(
+        "层级", ["", *LEVELS], format_func=lambda v: LEVEL_NAMES.get(v, "全部"), key="search.level"
+    )
+    status = columns[1].selectbox(
+        "时效", ["", *STATUS_NAMES], format_func=lambda v: STATUS_NAMES.get(v, "全部"), key="search.status"
+    )
     kind = columns[2].selectbox("文种", ["", *kinds], format_func=lambda v: v or "全部", key="search.kind")
     topic = columns[3].selectbox("主题", ["", *topics], format_func=lambda v: v or "全部", key="search.topic")
     since = columns[4].text_input("施行不早于", key="search.since", placeholder="2024-01-01", max_chars=10)
-    as_of = columns[5].text_input("时效截至", key="search.asof", placeholder="今天", max_chars=10, help="按这一天判断文件是否有效")
-    return Filters(level=level or None, status=status or None, kind=kind or None, topic=topic or None, since=_day(since), as_of=_day(as_of))
+    as_of = columns[5].text_input(
+        "时效截至", key="search.asof", placeholder="今天", max_chars=10, help="按这一天判断文件是否有效"
+    )
+    return Filters(
+        level=level or None,
+        status=status or None,
+        kind=kind or None,
+        topic=topic or None,
+        since=_day(since),
+        as_of=_day(as_of),
+    )
 
 
 def _day(text: str) -> str | None:
@@ -113,7 +146,11 @@ def _hit(library: Library, hit: Hit) -> None:
         st.markdown(f"**{hit.rank}. {pin}《{plain(hit.title)}》{plain(hit.address)}**")
         st.html(document_badges(info.meta, hit.status, info.quality))
         start = hit.text.find(hit.best_sentence)
-        spans = [(start, start + len(hit.best_sentence), "kb-same")] if start >= 0 and len(hit.best_sentence) < len(hit.text) else []
+        spans = (
+            [(start, start + len(hit.best_sentence), "kb-same")]
+            if start >= 0 and len(hit.best_sentence) < len(hit.text)
+            else []
+        )
         spans = spans or word_spans(hit.text, hit.matched, "kb-hit")
         st.html(f'<div class="kb-text">{with_marks(hit.text[:600], [s for s in spans if s[1] <= 600])}</div>')
         if hit.reason:
@@ -129,7 +166,9 @@ def _neighbours(library: Library, hit: Hit) -> None:
     place = next((i for i, (_, label) in enumerate(labels) if label == hit.article), 0)
     wanted = [seq for seq, _ in labels[max(0, place - 1) : place + 2]]
     for _, provision in sorted(library.provisions(wanted).values(), key=lambda pair: pair[1].start):
-        st.html(f'<div class="kb-text"><span class="kb-muted">{escape(provision.label)}</span> {escape(provision.text)}</div>')
+        st.html(
+            f'<div class="kb-text"><span class="kb-muted">{escape(provision.label)}</span> {escape(provision.text)}</div>'
+        )
 
 
 def _other_levels(library: Library, hit: Hit) -> None:

@@ -42,7 +42,8 @@ def heat(rows: Iterable[GapRow], states: Mapping[str, RowState]) -> dict[tuple[s
         for topic in row.requirement.topics or (OTHER,):
             found[row.requirement.doc_id, topic][states[row.row_id].label] += 1
     return {
-        key: Cell(sum(c.values()) - c["不适用"], c["已覆盖"], c["部分覆盖"], c["未覆盖"], c["疑似不一致"]) for key, c in found.items()
+        key: Cell(sum(c.values()) - c["不适用"], c["已覆盖"], c["部分覆盖"], c["未覆盖"], c["疑似不一致"])
+        for key, c in found.items()
     }
 
 
@@ -57,7 +58,10 @@ def by_kind(documents: Sequence[DocumentInfo]) -> list[tuple[str, dict[str, int]
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for d in documents:
         found[d.meta.kind or "未注明"][d.meta.level] += 1
-    return [(kind, {level: c[level] for level in LEVELS}) for kind, c in sorted(found.items(), key=lambda p: (-sum(p[1].values()), p[0]))]
+    return [
+        (kind, {level: c[level] for level in LEVELS})
+        for kind, c in sorted(found.items(), key=lambda p: (-sum(p[1].values()), p[0]))
+    ]
 
 
 def year_of(info: DocumentInfo) -> str:

@@ -20,7 +20,12 @@ from kb.ui.names import QUALITY_NAMES
 from kb.update import update
 
 AUTO = "自动"
-ITEM_STATES = {"new": "可以收入", "incomplete": "文本不完整", "same": "文库已有相同内容，不再收入", "undecided": "请在上面指明层级"}
+ITEM_STATES = {
+    "new": "可以收入",
+    "incomplete": "文本不完整",
+    "same": "文库已有相同内容，不再收入",
+    "undecided": "请在上面指明层级",
+}
 DATE_NAMES = {"signed_on": "成文", "promulgated_on": "公布", "effective_on": "施行", "expires_on": "失效"}
 STAGES = {"read": "读取文件", "embed": "计算语义", "judge": "比对", "write": "写入"}
 
@@ -39,15 +44,25 @@ def page(library: Library | None) -> None:
 def _add() -> None:
     st.subheader("添加文件")
     level = st.segmented_control(
-        "层级", [AUTO, *LEVELS], format_func=lambda v: LEVEL_NAMES.get(v, v), default=AUTO, key="update:level", required=True, help="自动：按标题和制定机关判断"
+        "层级",
+        [AUTO, *LEVELS],
+        format_func=lambda v: LEVEL_NAMES.get(v, v),
+        default=AUTO,
+        key="update:level",
+        required=True,
+        help="自动：按标题和制定机关判断",
     )
     limit = settings().max_file_mb
     files = st.file_uploader(
-        f"选择文件（PDF、Word、OFD、网页、文本；每个不超过 {limit} MB）", accept_multiple_files=True, max_upload_size=limit,
+        f"选择文件（PDF、Word、OFD、网页、文本；每个不超过 {limit} MB）",
+        accept_multiple_files=True,
+        max_upload_size=limit,
         key=f"update:files:{st.session_state.get('update:turn', 0)}",
     )
     if not files:
-        st.caption("先预览，确认标题、文号、日期和条数无误后再放入文库。没有文件时，也可以把文件放进 corpus 文件夹，再点“更新索引”。")
+        st.caption(
+            "先预览，确认标题、文号、日期和条数无误后再放入文库。没有文件时，也可以把文件放进 corpus 文件夹，再点“更新索引”。"
+        )
         return
     from kb.ingest import add, preview
     from kb.read import Limits
@@ -87,10 +102,18 @@ def _preview(item) -> None:
             st.error(f"**{plain(name)}**　不能收入：" + plain("；".join(f"{f.what} {f.fix}" for f in item.findings)))
             return
         st.markdown(f"**{plain(name)}**　{ITEM_STATES.get(item.state, item.state)}")
-        facts = [("标题", item.title), ("文号", item.doc_no), ("文种", item.kind), ("层级", LEVEL_NAMES.get(item.level, "")), ("时效", STATUS_NAMES.get(item.status, item.status))]
+        facts = [
+            ("标题", item.title),
+            ("文号", item.doc_no),
+            ("文种", item.kind),
+            ("层级", LEVEL_NAMES.get(item.level, "")),
+            ("时效", STATUS_NAMES.get(item.status, item.status)),
+        ]
         facts += [(DATE_NAMES.get(k, k), v) for k, v in item.dates.items()]
         st.caption(plain("　".join(f"{k}：{v or '未识别'}" for k, v in facts)))
-        st.caption(f"{item.provisions} 条，{item.characters:,} 字，文本{QUALITY_NAMES.get(item.quality, item.quality)}；存放于 {plain(item.target or '—')}")
+        st.caption(
+            f"{item.provisions} 条，{item.characters:,} 字，文本{QUALITY_NAMES.get(item.quality, item.quality)}；存放于 {plain(item.target or '—')}"
+        )
         for text in item.first[:3]:
             st.text(text[:160])
         for finding in item.findings[:6]:
@@ -140,7 +163,11 @@ def _run(force: bool = False) -> None:
         st.error(f"{error.message}\n\n{error.hint}")
         return
     note = result.get("note")
-    st.session_state["update:summary"] = (result["summary"], changed_documents(before, read_manifest(current.index)), as_markdown(note) if note else "")
+    st.session_state["update:summary"] = (
+        result["summary"],
+        changed_documents(before, read_manifest(current.index)),
+        as_markdown(note) if note else "",
+    )
     st.rerun()
 
 
@@ -148,7 +175,8 @@ def changed_documents(before: dict | None, after: dict | None) -> dict[str, list
     """Documents new, changed and removed between two manifests."""
     old, new = (before or {}).get("documents", {}), (after or {}).get("documents", {})
     return {
-        "新增": sorted(i for i in new if i not in old), "有变化": sorted(i for i in new if i in old and new[i] != old[i]),
+        "新增": sorted(i for i in new if i not in old),
+        "有变化": sorted(i for i in new if i in old and new[i] != old[i]),
         "移除": sorted(i for i in old if i not in new),
     }
 
@@ -166,24 +194,46 @@ def _last(library: Library | None) -> None:
             if ids:
                 st.markdown(f"**{name}（{len(ids)}）**")
                 for doc_id in ids[:30]:
-                    st.page_link(st.session_state["pages"]["library"], label=plain(doc_id), query_params={"doc": doc_id}, disabled=name == "移除")
+                    st.page_link(
+                        st.session_state["pages"]["library"],
+                        label=plain(doc_id),
+                        query_params={"doc": doc_id},
+                        disabled=name == "移除",
+                    )
         if note:
             with st.expander("更新说明", expanded=True):
                 st.markdown(note)
             st.download_button("下载更新说明", note, f"更新说明_{time.strftime('%Y%m%d')}.md", on_click="ignore")
         if any(changed.values()):
-            st.page_link(st.session_state["pages"]["review"], label="查看因文本变化而待复核的条目", query_params={"q": "suspect"}, icon=":material/fact_check:")
+            st.page_link(
+                st.session_state["pages"]["review"],
+                label="查看因文本变化而待复核的条目",
+                query_params={"q": "suspect"},
+                icon=":material/fact_check:",
+            )
     if library is None:
         st.info("还没有索引。点“更新索引”建立第一个。")
         return
     manifest = library.manifest
-    st.caption(f"当前索引 {library.generation}，建立于 {str(manifest['created_at'])[:16].replace('T', ' ')}（UTC）；{manifest['counts']['documents']} 份文件。")
+    st.caption(
+        f"当前索引 {library.generation}，建立于 {str(manifest['created_at'])[:16].replace('T', ' ')}（UTC）；{manifest['counts']['documents']} 份文件。"
+    )
     findings = manifest.get("findings", [])
     if manifest.get("failed"):
         st.warning(f"不能读取的文件（{len(manifest['failed'])}）：{plain('、'.join(manifest['failed'][:20]))}")
     if findings:
         with st.expander(f"读取时的提示（{len(findings)}）"):
             st.dataframe(
-                [{"程度": {"error": "错误", "warning": "注意", "info": "提示"}.get(f["severity"], f["severity"]), "文件": f["where"], "情况": f["what"], "处理": f["fix"]} for f in findings],
-                hide_index=True, width="stretch", height=300,
+                [
+                    {
+                        "程度": {"error": "错误", "warning": "注意", "info": "提示"}.get(f["severity"], f["severity"]),
+                        "文件": f["where"],
+                        "情况": f["what"],
+                        "处理": f["fix"],
+                    }
+                    for f in findings
+                ],
+                hide_index=True,
+                width="stretch",
+                height=300,
             )
