@@ -84,11 +84,16 @@ ANSWER_FEATURES = ("dense", "coverage", "coverage_added", "rare")
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights of the ranking score, and of the probability that anything held answers a query."""
+    """Weights of the ranking score, and of the probability that anything held answers a query.
+
+    `answer_words` is for an index without vectors, where the cosine says nothing: set by hand, not fitted.
+    """
 
     rank: Mapping[str, float]
     answer: Mapping[str, float]
     answer_bias: float
+    answer_words: Mapping[str, float]
+    answer_words_bias: float
 
 
 def answer_features(best: Sequence[Candidate], rare: float) -> dict[str, float]:
@@ -106,9 +111,10 @@ def answer_features(best: Sequence[Candidate], rare: float) -> dict[str, float]:
     }
 
 
-def answer_probability(features: Mapping[str, float], weights: Weights) -> float:
+def answer_probability(features: Mapping[str, float], weights: Weights, *, vectors: bool = True) -> float:
     """Probability that the library answers the query, 0 to 1; 0.5 is the line that the fit drew."""
-    z = weights.answer_bias + sum(weight * features[name] for name, weight in weights.answer.items())
+    used, z = (weights.answer, weights.answer_bias) if vectors else (weights.answer_words, weights.answer_words_bias)
+    z += sum(weight * features[name] for name, weight in used.items())
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
 
 
@@ -122,4 +128,4 @@ def rank_score(candidate: Candidate, weights: Weights) -> float:
 def load_weights() -> Weights:
     """The weights that ship, from kb/data/ranking.json; scripts/train_ranking.py writes them."""
     data = json.loads((resources.files("kb") / "data" / "ranking.json").read_text(encoding="utf-8"))
-    return Weights(data["rank"], data["answer"], data["answer_bias"])
+    return Weights(**data)

@@ -345,7 +345,9 @@ class _Run:
             return True
         if any(c.in_cited for c in ranked[:1]):
             return False
-        return answer_probability(answer_features(ranked[:5], rare_share(self.library, self.rest)), self.weights) < 0.5
+        features = answer_features(ranked[:5], rare_share(self.library, self.rest))
+        vectors = self.parts.dense and self.library.encoder is not None
+        return answer_probability(features, self.weights, vectors=vectors) < 0.5
 
     # --- hits
 

@@ -68,10 +68,13 @@ def main() -> None:
     _cross_validate(samples, prior, args.l2)
     rank = _fit_pairs([_pairs(x, g) for x, g, _ in samples], prior, args.l2)
     answer, bias = _fit_answers(library, labelled, args)
+    kept = json.loads(TARGET.read_text(encoding="utf-8"))
     weights = {
         "rank": dict(zip(FEATURES, rank.round(4).tolist(), strict=True)),
         "answer": dict(zip(ANSWER_FEATURES, answer.round(4).tolist(), strict=True)),
         "answer_bias": round(float(bias), 4),
+        "answer_words": kept["answer_words"],
+        "answer_words_bias": kept["answer_words_bias"],
     }
     print(json.dumps(weights, ensure_ascii=False))
     if args.write:

@@ -89,3 +89,11 @@ def test_exact_evidence_can_be_switched_off_to_see_its_worth(lexical_library):
 
 def test_ranks_count_from_one(lexical_library):
     assert [h.rank for h in search(lexical_library, "个人信息 删除", top=5).hits] == [1, 2, 3, 4, 5]
+
+
+def test_a_plain_question_is_answered_without_vectors(lexical_library):
+    assert search(lexical_library, "重要数据的处理者多久开展一次风险评估").found
+
+
+def test_a_question_of_another_world_is_not_answered(lexical_library):
+    assert not search(lexical_library, "红烧肉怎么炖才软烂").found
