@@ -15,6 +15,7 @@ import shutil
 import socket
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,14 +103,23 @@ def _remove(folder: Path) -> None:
     hidden = folder.with_name(f".tmp-{folder.name}")
     with contextlib.suppress(OSError):
         os.rename(folder, hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+        remove_folder(hidden)
+
+
+def remove_folder(folder: Path, attempts: int = 10) -> None:
+    """Remove a folder, again after a pause while a background writer of a failed build still puts files into it."""
+    for _ in range(attempts):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
 
 
 def sweep(index: Path) -> None:
     """Remove what runs that died have left. Call it under the lock."""
     for leftover in (*index.glob(".tmp-gen-*"), *index.glob(".*.part")):
         if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove_folder(leftover)
         else:
             leftover.unlink(missing_ok=True)
 

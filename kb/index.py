@@ -11,7 +11,6 @@ import datetime as dt
 import json
 import math
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,6 +38,7 @@ from kb.generations import (
     prune,
     read_manifest,
     read_pointer,
+    remove_folder,
     rollback,
     storage_errors,
 )
@@ -199,7 +199,7 @@ def _write_generation(settings, corpus, encoder, cache, identity, counts, progre
         os.rename(folder, settings.index / generation)
         point(settings.index, "current", generation)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         raise
     return BuildSummary(
         generation, counts, rows["provisions"], rows["chunks"], rows["requirements"], embedded, 0.0, corpus.findings
