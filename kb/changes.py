@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kb.cite import local_aliases, parse_citations
@@ -19,6 +19,7 @@ from kb.index import DocumentInfo, Library
 from kb.metadata import family_key, status_on
 from kb.models import STATUS_NAMES, Assessment, Document, Finding, Requirement
 from kb.parse import owners
+from kb.review import provision_texts
 from kb.versions import ADDED, REMOVED, RENUMBERED, SAME, align, diff, same_wording
 
 NEW, AMENDED, FACTS, RENAMED, GONE = "new", "amended", "facts", "renamed", "removed"
@@ -481,19 +482,6 @@ _DUTY_BEARER = re.compile(
 def _bureau(text: str) -> str:
     match = _DUTY_BEARER.search(text)
     return match[1] if match else ""
-
-
-def provision_texts(library: Library) -> Callable[[str, str], str | None]:
-    """Text of a provision by (doc_id, label); None where it is not held. Each document is read once."""
-    held: dict[str, dict[str, str]] = {}
-
-    def text(doc_id: str, article: str) -> str | None:
-        if doc_id not in held:
-            known = library.document_seq(doc_id) >= 0
-            held[doc_id] = {p.label: p.text for p in library.document(doc_id).provisions} if known else {}
-        return held[doc_id].get(article)
-
-    return text
 
 
 # -- citations ----------------------------------------------------------------------------------------------------------

@@ -369,7 +369,7 @@ def basis_of(library: Library, row: GapRow, evidence: str = "") -> Basis:
     chosen = parse_evidence(evidence)
     shown = [(e.doc_id, e.article) for e in row.assessment.evidence]
     relied = chosen or [(e.doc_id, e.article) for e in row.assessment.evidence if e.grade == 2]
-    texts = _texts(library)
+    texts = provision_texts(library)
     local = tuple(
         LocalText(d, library.info(d).meta.title, a, text)
         for d, a in dict.fromkeys(relied)
@@ -389,7 +389,7 @@ def format_evidence(pairs: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{doc}#{article}" for doc, article in pairs)
 
 
-def _texts(library: Library) -> Callable[[str, str], str | None]:
+def provision_texts(library: Library) -> Callable[[str, str], str | None]:
     """Text of a provision by (doc_id, label), each document read once; None where it is not held."""
     held: dict[str, dict[str, str]] = {}
 
@@ -407,7 +407,7 @@ def _texts(library: Library) -> Callable[[str, str], str | None]:
 
 def states(library: Library, rows: Sequence[GapRow], decisions: Mapping[str, Decision]) -> dict[str, RowState]:
     """row_id -> state. `rows` should be whole documents, so that decisions on duties that moved find their successor."""
-    texts = _texts(library)
+    texts = provision_texts(library)
     moved = _moved(rows, decisions)
     out = {}
     for row in rows:
