@@ -23,7 +23,7 @@ from kb import segment
 from kb.catalog import Catalog
 from kb.chunk import chunk
 from kb.codec import from_json, to_json
-from kb.corpus import SourceFile, describe, entry_for, to_document
+from kb.corpus import SourceFile, amended_titles, describe, entry_for, to_document
 from kb.embed import Encoder
 from kb.models import Chunk, Document, DocumentMeta, SourceText
 from kb.read import read_file
@@ -288,4 +288,5 @@ def _facts(file: SourceFile, stated: DocumentMeta, catalog: Catalog) -> str:
     """Hash of what the rows owe to the catalogue and to other files: the entry and the id."""
     entry = entry_for(file, stated, catalog)
     facts: Mapping[str, object] = to_json(entry) if entry else {}
-    return hash_of(json.dumps([file.stem_id, {k: v for k, v in facts.items() if k != "line"}], ensure_ascii=False))
+    told = [file.stem_id, {k: v for k, v in facts.items() if k != "line"}, amended_titles(entry, catalog)]
+    return hash_of(json.dumps(told, ensure_ascii=False))

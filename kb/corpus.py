@@ -157,6 +157,12 @@ def entry_for(file: SourceFile, meta: DocumentMeta, catalog: Catalog) -> Catalog
     return None if known and stated and entry.level == meta.level and not known & stated else entry
 
 
+def amended_titles(entry: CatalogEntry | None, catalog: Catalog) -> tuple[str, ...]:
+    """Titles of the instruments an entry amends; the catalogue names them by id."""
+    amended = [catalog.get(i) for i in entry.relations.get("amends", ())] if entry else []
+    return tuple(e.title for e in amended if e)
+
+
 @dataclass(frozen=True, slots=True)
 class Described:
     """A cleaned text with its page map and the facts it states itself."""
@@ -182,7 +188,7 @@ def to_document(
     entry = entry_for(file, told.meta, catalog)
     document = parse(
         told.text,
-        merge_meta(told.meta, entry),
+        merge_meta(told.meta, entry, amended_titles(entry, catalog)),
         doc_id=entry.id if entry else file.stem_id,
         version=source.sha256[:8],
         pages=told.pages,

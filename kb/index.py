@@ -42,6 +42,7 @@ from kb.generations import (
     rollback,
     storage_errors,
 )
+from kb.metadata import version_start
 from kb.models import Chunk, Document, DocumentMeta, Finding, Provision, Requirement, Unit
 from kb.settings import Settings
 from kb.store import FaissStore, TantivyStore
@@ -363,7 +364,7 @@ def title_entry(info: DocumentInfo, labels: frozenset[str]) -> TitleEntry:
         meta.level,
         draft=meta.status == "draft",
         in_force=meta.status in ("in_force", "amended", "unverified"),
-        effective_on=meta.effective_on or "",
+        effective_on=version_start(meta),
         labels=labels,
     )
 

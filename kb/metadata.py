@@ -110,11 +110,12 @@ def version_start(meta: DocumentMeta) -> str:
     return max(meta.effective_on or "", meta.revised_on or "")
 
 
-def merge_meta(extracted: DocumentMeta, entry: object | None) -> DocumentMeta:
+def merge_meta(extracted: DocumentMeta, entry: object | None, amends: Sequence[str] = ()) -> DocumentMeta:
     """The catalogue's facts over the extracted ones, field by field; what the catalogue leaves empty stays as extracted.
 
     `entry` is a `kb.catalog.CatalogEntry` (anything with the same attributes). Its `text_kind` and `level` do not replace those of
-    the file at hand; its aliases and the extracted ones are joined, and a title that differs is kept as an alias.
+    the file at hand; its aliases and the extracted ones are joined, and a title that differs is kept as an alias. `amends` are the
+    titles of the instruments that the catalogue says it amends; they are joined with the extracted ones.
     """
     if entry is None:
         return extracted
@@ -129,8 +130,7 @@ def merge_meta(extracted: DocumentMeta, entry: object | None) -> DocumentMeta:
     changes["title"] = title
     status = getattr(entry, "status", "")
     changes["status"] = status if status and status != "unverified" else extracted.status
-    relations = getattr(entry, "relations", {}) or {}
-    changes["amends"] = tuple(dict.fromkeys([*extracted.amends, *relations.get("amends", ())]))
+    changes["amends"] = tuple(dict.fromkeys([*extracted.amends, *amends]))
     return replace(extracted, **changes)
 
 

@@ -272,3 +272,18 @@ def test_one_changed_article_costs_a_small_part_of_a_full_build(shared_corpus, t
     assert summary.documents.changed == 1 and summary.embedded <= 3
     # with the bundled encoder the full build takes 20 times as long and the update the same (docs/updating.md)
     assert spent < 10 and spent < 0.4 * full
+
+
+def test_what_an_entry_amends_is_named_by_title(settings):
+    catalogue = f"""documents:
+- {{id: jia-0, title: {NATIONAL}0, level: national, status: 现行有效, file: national/{NATIONAL}0.md, text_kind: full}}
+- {{id: jia-2, title: {NATIONAL}2, level: national, status: 现行有效, file: national/{NATIONAL}2.md, text_kind: full,
+   relations: {{amends: [jia-0]}}}}
+"""
+    (settings.corpus / "catalog.yaml").write_text(catalogue, encoding="utf-8")
+    build(settings)
+    assert Library(settings).info("jia-2").meta.amends == (f"{NATIONAL}0",)
+    renamed = catalogue.replace(f"title: {NATIONAL}0", f"title: 新{NATIONAL}0")
+    (settings.corpus / "catalog.yaml").write_text(renamed, encoding="utf-8")
+    build(settings)
+    assert Library(settings).info("jia-2").meta.amends == (f"新{NATIONAL}0",)
