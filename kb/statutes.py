@@ -114,10 +114,10 @@ def _lexical_rows(articles: Iterable[Article]) -> Iterator[dict]:
         yield {
             "seq": seq,
             "doc": 0,
-            "words": segment.words(article.text),
-            "bigrams": segment.bigrams(article.text),
-            "title": segment.words(article.law),
-            "heading": segment.words(article.chapter),
+            "words": " ".join(segment.words(article.text)),
+            "bigrams": " ".join(segment.bigrams(article.text)),
+            "title": " ".join(segment.words(article.law)),
+            "heading": " ".join(segment.words(article.chapter)),
         }
 
 

@@ -1,13 +1,16 @@
 """Statute questions and mined pairs in, adapted encoder weights out.
 
-Three steps, each a subcommand: `mine` writes training triples from the benchmark articles, the STARD training questions
+Four steps, each a subcommand: `mine` writes training triples from the benchmark articles, the STARD training questions
 and the policy texts (nothing of a gold label is read); `train` runs contrastive learning on a CPU with the embeddings
-and the lower layers frozen; `blend` averages the adapted and the original weights, which keeps what the original knew.
-The data stay outside the repository; the recipe, the seed and the numbers are in docs/encoder.md.
+and the lower layers frozen; `harden` adds questions of our own and passages that the encoder of round one confuses with
+the answer, for a second round; `blend` averages adapted and original weights, which keeps what the original knew.
+Mined data stay outside the repository; the recipe, the seed and the numbers are in docs/encoder.md.
 
-    python scripts/train_encoder.py mine  --shared DIR --out WORK
-    python scripts/train_encoder.py train --work WORK
-    python scripts/train_encoder.py blend --base BASE --adapted WORK/last.safetensors --share 0.8 --out BLEND
+    python scripts/train_encoder.py mine   --shared DIR --out WORK
+    python scripts/train_encoder.py train  --work WORK --start WORK/base.safetensors --round 1
+    python scripts/train_encoder.py harden --shared DIR --work WORK --encoder FOLDER --asked tests/eval
+    python scripts/train_encoder.py train  --work WORK --start WORK/round-1.safetensors --round 2
+    python scripts/train_encoder.py blend --base BASE --adapted WORK/round-2.safetensors --share 0.8 --out BLEND
 """
 
 from __future__ import annotations
@@ -22,20 +25,35 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 SEED = 20260101
 DEV_QUESTIONS = 150
-GROUP_SIZES = {
-    "question": 4000,
-    "keywords": 1800,
-    "restated": 1200,
-    "sentence": 600,
-    "policy_keywords": 1400,
-    "policy_heading": 560,
-    "policy_restated": 800,
+ROUNDS = {
+    1: {
+        "question": 4000,
+        "keywords": 1800,
+        "restated": 1200,
+        "sentence": 600,
+        "policy_keywords": 1400,
+        "policy_heading": 560,
+        "policy_restated": 800,
+    },
+    2: {
+        "hard_question": 4800,
+        "asked": 2800,
+        "policy_asked": 2800,
+        "keywords": 600,
+        "restated": 800,
+        "sentence": 400,
+        "policy_keywords": 800,
+        "policy_heading": 400,
+        "policy_restated": 800,
+    },
 }
-"""Triples per group over the whole run; questions of the public repeat (about two epochs), the rest is seen once."""
+"""Triples per group in each round; questions repeat (two to three epochs), the rest is seen once."""
+PEAK_RATES = {1: 5e-5, 2: 4e-5}
 
 _DATA_WORDS = re.compile("数据|信息|网络|政务|信用|电子|隐私|算法|平台|数字|统计|档案|密码|保密")
 _SENTENCE_END = re.compile("(?<=[。；！？])")
@@ -278,23 +296,122 @@ def mine(shared: Path, out: Path) -> None:
     by_id = {a.id: a for a in national}
     groups = {
         "question": [t for t in mine_questions(train, by_id, lex_national) if t.negatives],
-        "keywords": take(mine_keywords("keywords", pool[:third], lex_all, rng), GROUP_SIZES["keywords"]),
-        "restated": take(mine_restated("restated", pool[third : 2 * third], lex_all, rng), GROUP_SIZES["restated"]),
-        "sentence": take(mine_sentences(pool[2 * third :], lex_all, rng), GROUP_SIZES["sentence"]),
+        "keywords": take(mine_keywords("keywords", pool[:third], lex_all, rng), ROUNDS[1]["keywords"]),
+        "restated": take(mine_restated("restated", pool[third : 2 * third], lex_all, rng), ROUNDS[1]["restated"]),
+        "sentence": take(mine_sentences(pool[2 * third :], lex_all, rng), ROUNDS[1]["sentence"]),
         "policy_keywords": take(
-            mine_keywords("policy_keywords", policy_pool, lex_policy, rng), GROUP_SIZES["policy_keywords"]
+            mine_keywords("policy_keywords", policy_pool, lex_policy, rng), ROUNDS[1]["policy_keywords"]
         ),
-        "policy_heading": take(mine_headings(policy_pool, lex_policy), GROUP_SIZES["policy_heading"]),
+        "policy_heading": take(mine_headings(policy_pool, lex_policy), ROUNDS[1]["policy_heading"]),
         "policy_restated": take(
-            mine_restated("policy_restated", policy_pool, lex_policy, rng), GROUP_SIZES["policy_restated"]
+            mine_restated("policy_restated", policy_pool, lex_policy, rng), ROUNDS[1]["policy_restated"]
         ),
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, triples in groups.items():
-        print(f"{name}: {len(triples)}")
-        with (out / f"{name}.jsonl").open("w", encoding="utf-8") as f:
-            f.writelines(json.dumps(asdict(t), ensure_ascii=False) + "\n" for t in triples)
+        write_triples(out / f"{name}.jsonl", triples)
     (out / "dev-questions.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in dev), "utf-8")
+
+
+# --- hardening ---------------------------------------------------------------------------------------------------
+
+
+class Dense:
+    """Passages ranked by an encoder, for mining only."""
+
+    def __init__(self, encoder, articles: Sequence[Article], passages: Sequence[str], cache: Path) -> None:
+        import numpy as np
+
+        self.encoder, self.articles = encoder, articles
+        file = cache / f"{encoder.fingerprint.replace(':', '-')}-{len(articles)}.npy"
+        if not file.exists():
+            np.save(file, encoder.encode_passages(list(passages)).astype("float16"))
+        self.vectors = np.load(file).astype("float32")
+
+    def scores(self, queries: Sequence[str]):
+        """Cosines (queries, articles)."""
+        return self.encoder.encode_queries(list(queries)) @ self.vectors.T
+
+    def top(self, row, k: int) -> list[Article]:
+        return [self.articles[i] for i in (-row).argsort(kind="stable")[:k]]
+
+
+def harden_questions(group: str, rows: Sequence[dict], dense: Dense, lexical: Lexical) -> Iterator[Triple]:
+    """Questions with negatives that either engine ranks high: dense and BM25 hits in turn."""
+    by_id = {a.id: a for a in dense.articles}
+    for row, scores in zip(rows, dense.scores([r["query"] for r in rows]), strict=True):
+        positives = [by_id[i] for i in row["relevant"] if i in by_id]
+        negatives = in_turn(
+            hard_negatives(dense.top(scores, 40), positives, 0, n=16),
+            hard_negatives(lexical.top(words(row["query"]), 40), positives, 0, n=8),
+        )
+        for p in positives:
+            yield Triple(group, row["query"], False, p, negatives, tuple(row["relevant"]))
+
+
+def in_turn(a: Sequence[Article], b: Sequence[Article]) -> tuple[Article, ...]:
+    """Both lists without repeats, taking turns."""
+    merged = [x for pair in zip_longest(a, b) for x in pair if x]
+    return tuple({x.id: x for x in merged}.values())
+
+
+def policy_pieces(corpus_root: Path) -> list[Article]:
+    """Chunks of the parsed corpus as the index embeds them; the id names title and article."""
+    from kb import corpus
+    from kb.chunk import chunk
+    from kb.index import passage_text
+
+    out = []
+    for document in corpus.load(corpus_root).documents:
+        labels = {p.provision_id: p.label for p in document.provisions}
+        title = "".join(document.meta.title.split())
+        out += [
+            Article(f"{title}#{labels[c.provision_id]}", "", passage_text(c), document.meta.level)
+            for c in chunk(document)
+        ]
+    return out
+
+
+def harden_policy(rows: Sequence[dict], dense: Dense) -> Iterator[Triple]:
+    """Policy queries against the best chunk of each decisive provision; near misses of the encoder as negatives."""
+    at: dict[str, list[int]] = {}
+    for n, piece in enumerate(dense.articles):
+        at.setdefault(piece.id, []).append(n)
+    for row, scores in zip(rows, dense.scores([r["query"] for r in rows]), strict=True):
+        ids = {f"{''.join(r['title'].split())}#{r['article']}": r["grade"] for r in row["relevant"]}
+        found = [dense.articles[max(at[i], key=scores.__getitem__)] for i, g in ids.items() if g >= 2 and i in at]
+        near = [a for a in dense.top(scores, 60) if a.id not in ids]
+        for p in found:
+            yield Triple("policy_asked", row["query"], False, p, hard_negatives(near, found, 0, n=16), tuple(ids))
+
+
+def harden(shared: Path, work: Path, folder: Path, asked: Path) -> None:
+    """Triples of round two: STARD training questions and our own, with negatives of the round-one encoder."""
+    from kb import statutes
+    from kb.embed import BundledEncoder
+
+    encoder = BundledEncoder(folder)
+    articles = shared / "bench" / "statutes-national.jsonl.gz"
+    national = read_articles(articles, "national")
+    passages = [a.passage for a in statutes.read_articles(articles)]
+    pieces = policy_pieces(shared / "corpus")
+    train, _ = read_questions(shared / "bench" / "stard-train.jsonl")
+    own = [json.loads(line) for line in (asked / "questions-statutes.jsonl").read_text("utf-8").splitlines()]
+    policy = [json.loads(line) for line in (asked / "queries-encoder.jsonl").read_text("utf-8").splitlines()]
+    dense, lexical = Dense(encoder, national, passages, work), Lexical(national)
+    groups = {
+        "hard_question": list(harden_questions("hard_question", train, dense, lexical)),
+        "asked": list(harden_questions("asked", own, dense, lexical)),
+        "policy_asked": list(harden_policy(policy, Dense(encoder, pieces, [p.text for p in pieces], work))),
+    }
+    for name, triples in groups.items():
+        write_triples(work / f"{name}.jsonl", [t for t in triples if t.negatives])
+
+
+def write_triples(path: Path, triples: Sequence[Triple]) -> None:
+    print(f"{path.stem}: {len(triples)}")
+    with path.open("w", encoding="utf-8") as f:
+        f.writelines(json.dumps(asdict(t), ensure_ascii=False) + "\n" for t in triples)
 
 
 # --- training ----------------------------------------------------------------------------------------------------
@@ -315,10 +432,10 @@ class Plan:
     save_every: int = 40
 
 
-def batches(work: Path, plan: Plan, rng: random.Random) -> list[list[Triple]]:
-    """Shuffled batches of one group each, as many as GROUP_SIZES asks for."""
+def batches(work: Path, sizes: dict[str, int], plan: Plan, rng: random.Random) -> list[list[Triple]]:
+    """Shuffled batches of one group each, as many as `sizes` asks for."""
     out = []
-    for name, size in GROUP_SIZES.items():
+    for name, size in sizes.items():
         rows = [triple_from(json.loads(line)) for line in (work / f"{name}.jsonl").read_text("utf-8").splitlines()]
         stream: list[Triple] = []
         while len(stream) < min(size, 3 * len(rows)):
@@ -434,8 +551,8 @@ def rate_at(step: int, total: int, plan: Plan) -> float:
     return plan.peak_rate * min((step + 1) / warm, max(0.0, (total - step) / (total - warm)))
 
 
-def train(work: Path, plan: Plan, threads: int) -> None:
-    """WORK/base.safetensors and the mined files to WORK/last.safetensors, with checkpoints on the way."""
+def train(work: Path, start: Path, which: int, plan: Plan, threads: int) -> None:
+    """Weights and the mined files of a round to WORK/round-N.safetensors, with checkpoints on the way."""
     import torch
     from safetensors.torch import load_file, save_file
     from tokenizers import Tokenizer
@@ -444,11 +561,11 @@ def train(work: Path, plan: Plan, threads: int) -> None:
     torch.manual_seed(SEED)
     rng = random.Random(SEED)
     tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
-    weights = load_file(work / "base.safetensors")
+    weights = load_file(start)
     bert = Bert(weights, plan.frozen_layers)
     learned = [t for t in weights.values() if t.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=plan.peak_rate, weight_decay=0.01)
-    plans = batches(work, plan, rng)
+    plans = batches(work, ROUNDS[which], plan, rng)
     started, recent = time.monotonic(), {}
     for step, batch in enumerate(plans):
         for group in optimiser.param_groups:
@@ -465,7 +582,7 @@ def train(work: Path, plan: Plan, threads: int) -> None:
             shown = " ".join(f"{k}={v:.3f}" for k, v in sorted(recent.items()))
             print(f"{step}/{len(plans)} {time.monotonic() - started:.0f}s {shown}", flush=True)
         if (step + 1) % plan.save_every == 0 or step + 1 == len(plans):
-            save_file({k: v.detach() for k, v in weights.items()}, work / "last.safetensors")
+            save_file({k: v.detach() for k, v in weights.items()}, work / f"round-{which}.safetensors")
 
 
 def blend(base: Path, adapted: Path, share: float, out: Path) -> None:
@@ -483,10 +600,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--shared", type=Path, required=True, help="folder with bench/ and corpus/")
     p.add_argument("--out", type=Path, required=True)
     p.set_defaults(run=lambda a: mine(a.shared, a.out))
-    p = steps.add_parser("train", help="contrastive training from WORK/base.safetensors and WORK/tokenizer.json")
+    p = steps.add_parser("train", help="contrastive training with WORK/tokenizer.json")
     p.add_argument("--work", type=Path, required=True)
+    p.add_argument("--start", type=Path, required=True, help="weights to start from")
+    p.add_argument("--round", type=int, choices=tuple(ROUNDS), required=True)
     p.add_argument("--threads", type=int, default=1)
-    p.set_defaults(run=lambda a: train(a.work, Plan(), a.threads))
+    p.set_defaults(run=lambda a: train(a.work, a.start, a.round, Plan(peak_rate=PEAK_RATES[a.round]), a.threads))
+    p = steps.add_parser("harden", help="triples for round two")
+    p.add_argument("--shared", type=Path, required=True, help="folder with bench/ and corpus/")
+    p.add_argument("--work", type=Path, required=True)
+    p.add_argument("--encoder", type=Path, required=True, help="encoder folder of round one")
+    p.add_argument("--asked", type=Path, required=True, help="folder of questions-statutes and queries-encoder.jsonl")
+    p.set_defaults(run=lambda a: harden(a.shared, a.work, a.encoder, a.asked))
     p = steps.add_parser("blend", help="average adapted and original weights")
     for name in ("--base", "--adapted", "--out"):
         p.add_argument(name, type=Path, required=True)
