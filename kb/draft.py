@@ -1,11 +1,13 @@
 """A draft in, its weak points out: duties it answers or leaves out, dead references, numbering, terms.
 
 The draft need not be in the library. Duties are judged twice, against the draft and against the rules in force, so that what the
-draft would lose or gain is visible. Findings point; people decide. Pure apart from the Library it reads.
+draft would lose or gain is visible. A draft that only lists changes to a text in force (修改决定, 修正案草案) is carried out on
+that text first. Findings point; people decide. Pure apart from the Library it reads.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -14,9 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb import gaps
+from kb.amendment import Amended, amend, amended_names, is_amending
 from kb.cite import Citation, parse_citations
 from kb.codec import to_json
 from kb.corpus import SourceFile, to_document
+from kb.errors import NotFoundError
 from kb.index import DocumentInfo, Library
 from kb.mapping import encoder_of
 from kb.metadata import status_on
@@ -26,7 +30,7 @@ from kb.scope import build_scope
 from kb.titles import TitleIndex, entry_of
 
 Progress = Callable[[str, int, int], None]
-KINDS = ("引用", "编号", "用语", "衔接")
+KINDS = ("套改", "引用", "编号", "用语", "衔接")
 ANSWERED = ("已覆盖", "部分覆盖", "疑似不一致")
 _ENDED = ("repealed", "lapsed", "expiry_unchecked")
 _SHORT = re.compile(r"[（(]以下(?:统称|简称)[为：:]?[“\"]?([\u4e00-\u9fff]{2,14})[”\"]?[）)]")
@@ -79,18 +83,48 @@ def _rank(assessment: Assessment) -> int:
 
 @dataclass(frozen=True, slots=True)
 class DraftCheck:
-    """All that is known of a draft."""
+    """All that is known of a draft; `amended` where it only listed changes and `document` is the text they lead to."""
 
     document: Document
     nationals: tuple[str, ...]
     rows: tuple[DraftRow, ...]
     findings: tuple[DraftFinding, ...]
     counts: dict[str, int]
+    amended: Amended | None = None
 
 
 def draft_document(source: SourceText, name: str) -> Document:
     """A text that is not in the library as a Document; its id cannot be that of a held one."""
     return to_document(source, SourceFile(Path(name), f"draft/{name}", "shenzhen", f"draft:{source.sha256[:8]}"))
+
+
+def carried_out(library: Library, document: Document, base_id: str = "") -> tuple[Document, Amended | None]:
+    """The text a draft leads to: itself, or for a draft that lists changes the amended text with its steps.
+
+    Args:
+        base_id: the text in force that is amended; by default the one the draft names.
+
+    Raises:
+        NotFoundError: the draft lists changes to a text that is not held.
+    """
+    if not is_amending(document.text):
+        return document, None
+    base = base_id or _base_of(library, document)
+    amended = amend(document.text, library.document(base))
+    sha = hashlib.sha256(amended.text.encode("utf-8", "surrogatepass")).hexdigest()
+    name = f"{amended.title}（修改草案）.txt"
+    return draft_document(SourceText(name, "text/plain", amended.text, sha256=sha), name), amended
+
+
+def _base_of(library: Library, document: Document) -> str:
+    names = amended_names(document.text, document.meta.title)
+    for name in names:
+        for doc_id in library.titles.by_title(name)[0]:
+            if library.info(doc_id).meta.status != "draft":
+                return doc_id
+    raise NotFoundError(
+        f"修改稿所针对的文件不在文库：{'、'.join(names[:2]) or '（没有写明）'}", hint="请先收录现行文本，或指明被修改的文件。"
+    )
 
 
 def check_draft(
@@ -99,6 +133,7 @@ def check_draft(
     national_ids: Sequence[str],
     current: ScopeChoice | None = None,
     *,
+    amended: Amended | None = None,
     progress: Progress | None = None,
 ) -> DraftCheck:
     """Structure, references, terms and national duties of a draft.
@@ -106,10 +141,12 @@ def check_draft(
     Args:
         national_ids: national documents whose duties the draft should answer.
         current: rules in force to compare with; None leaves that comparison out.
+        amended: the steps that led to the document, from `carried_out`.
         progress: called with ("judge", done, total).
     """
     rows = tuple(_rows(library, document, national_ids, current, progress))
-    found = (*numbering(document), *references(library, document), *terms(library, document))
+    steps = (*open_steps(amended), *stale_references(library, document, amended)) if amended else ()
+    found = (*steps, *numbering(document), *references(library, document), *terms(library, document))
     counts = Counter(r.draft.label for r in rows)
     return DraftCheck(
         document,
@@ -117,6 +154,7 @@ def check_draft(
         rows,
         found,
         {label: counts.get(label, 0) for label in LABELS},
+        amended,
     )
 
 
@@ -179,6 +217,34 @@ def _subject(title: str) -> list[str]:
         "关于",
     }
     return [w for w in words(title) if len(w) > 1 and w not in common]
+
+
+# -- changes carried out --------------------------------------------------------------------------------------------------
+
+
+def open_steps(amended: Amended) -> list[DraftFinding]:
+    """Changes the draft lists that could not be carried out on the text in force."""
+    return [
+        DraftFinding("套改", "warning", s.old or "—", s.words, s.problem, "请核对现行文本的条、款、项和用语")
+        for s in amended.open_steps
+    ]
+
+
+def stale_references(library: Library, document: Document, amended: Amended) -> list[DraftFinding]:
+    """Places of the old text that still point to an article by the number it had before the changes."""
+    texts = {p.label: p.text for p in document.provisions}
+    out = []
+    for p in library.document(amended.base_id).provisions:
+        if p.label in amended.rewritten or p.label not in amended.numbers:
+            continue
+        here = amended.numbers[p.label]
+        for c in _citations(library, document, p):
+            own = c.doc_id == amended.base_id and c.label
+            if own and c.text in texts.get(here, "") and amended.numbers.get(c.label) != c.label:
+                now = amended.numbers.get(c.label)
+                what = f"{c.label}已改为{now}，此处未随之修改" if now else f"{c.label}已删去，此处仍引用"
+                out.append(DraftFinding("引用", "error", here, c.text, what, "请随条文顺序调整引用"))
+    return out
 
 
 # -- numbering ----------------------------------------------------------------------------------------------------------
@@ -351,6 +417,7 @@ def as_json(check: DraftCheck) -> bytes:
         "title": check.document.meta.title,
         "provisions": len(check.document.provisions),
         "nationals": list(check.nationals),
+        "changes": [to_json(s) for s in check.amended.steps] if check.amended else [],
         "counts": check.counts,
         "rows": [
             {
