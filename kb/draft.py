@@ -123,7 +123,8 @@ def _base_of(library: Library, document: Document) -> str:
             if library.info(doc_id).meta.status != "draft":
                 return doc_id
     raise NotFoundError(
-        f"修改稿所针对的文件不在文库：{'、'.join(names[:2]) or '（没有写明）'}", hint="请先收录现行文本，或指明被修改的文件。"
+        f"修改稿所针对的文件不在文库：{'、'.join(names[:2]) or '（没有写明）'}",
+        hint="请先收录现行文本，或指明被修改的文件。",
     )
 
 

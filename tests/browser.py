@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+import kb
 from kb.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(kb.__file__).resolve().parent.parent
 ARGS = (
     "--headless",
     "--no-sandbox",
@@ -53,7 +55,7 @@ def served(settings: Settings) -> Iterator[str]:
         "KB_CORPUS": str(settings.corpus),
         "KB_INDEX": str(settings.index),
         "KB_ENCODER": settings.encoder,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(PACKAGE),
     }
     line = [
         sys.executable,

@@ -103,7 +103,15 @@ def test_captions_of_articles_and_missing_quotation_marks_are_read():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "一、", "删去第", "第九百条修改为：", "增加一条，作为第四条、第五条：“第四条 甲。”", "“" * 2000 + "删去第一条。"]
+    "text",
+    [
+        "",
+        "一、",
+        "删去第",
+        "第九百条修改为：",
+        "增加一条，作为第四条、第五条：“第四条 甲。”",
+        "“" * 2000 + "删去第一条。",
+    ],
 )
 def test_broken_instructions_never_raise(text):
     assert amend(text, document(BASE)).text

@@ -39,9 +39,7 @@ def command(path, corpus, index, encoder, as_json, national, base, no_current, o
     document, amended = carried_out(library, document, changed)
     chosen = find_infos(library, national, ("national",)) if national else suggested_nationals(library, document, 1)
     current = None if no_current else scope_choice(library)
-    check = check_draft(
-        library, document, [d.doc_id for d in chosen], current, amended=amended, progress=Meter()
-    )
+    check = check_draft(library, document, [d.doc_id for d in chosen], current, amended=amended, progress=Meter())
     if out:
         from kb.report_docx import comments_docx
 
@@ -54,7 +52,9 @@ def command(path, corpus, index, encoder, as_json, national, base, no_current, o
     )
     if amended:
         done = len(amended.steps) - len(amended.open_steps)
-        click.echo(f"{len(amended.steps)} changes to {amended.title}: {done} carried out, {len(amended.open_steps)} open")
+        click.echo(
+            f"{len(amended.steps)} changes to {amended.title}: {done} carried out, {len(amended.open_steps)} open"
+        )
     click.echo(", ".join(f"{k} {v}" for k, v in check.counts.items()))
     for row in comments(check):
         click.echo("  ".join(row))
