@@ -56,7 +56,7 @@ _PARSING = (
     "cache",
     "models",
 )
-_NO_PART = ("everyday.yaml", "ranking.json", "catalog.schema.json", "judge_model.json")
+_NO_PART = ("everyday.yaml", "places.yaml", "ranking.json", "catalog.schema.json", "judge_model.json")
 
 
 @functools.cache

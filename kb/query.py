@@ -14,39 +14,42 @@ from importlib import resources
 
 import yaml
 
+from kb.models import LEVELS
 from kb.segment import search_key
 
 MAX_QUERY_CHARS = 500
-# words in a query -> level; 省 and 市 alone are too common to mean a place
-_PLACES = (
+# words in a query -> level; 省 and 市 alone are too common to mean a place. Named places stand in kb/data/places.yaml.
+_LEVEL_WORDS = (
     ("shenzhen", re.compile(r"深圳|特区|本市|我市|我们市|市里")),
     ("guangdong", re.compile(r"广东|本省|我省|省里|粤")),
     (
         "national",
         re.compile(
-            r"国家(?:层面|规定|要求|标准|法律|政策|对应|文件|有|怎么|是怎么)|上位法|全国性|中央|法律法规|国家(?=$|\s)"
+            r"国家(?:层面|规定|要求|标准|法律|政策|对应|依据|文件|有|怎么|是怎么|与|和)|上位法|全国性|中央|法律法规|国家(?=$|\s)"
         ),
     ),
-    (
-        "peers",
-        re.compile(
-            r"外地|其他城市|别的城市|兄弟省市|各省市|各地|地方规定|上海|北京|浙江|江苏|山东|贵州|重庆|四川|湖南|甘肃|福建|西安|无锡|黑龙江|杭州"
-        ),
-    ),
+    ("peers", re.compile(r"外地|其他城市|别的城市|兄弟省市|各省|各地|各市|哪些地方|地方规定")),
 )
+# 沪粤川: one-character names count only where at least two stand together
+_SHORT_RUN = re.compile(r"[京沪津渝冀晋辽苏浙皖闽赣鲁豫鄂湘粤桂琼川黔滇陕陇穗锡杭甬蓉深]{2,}")
 _SINCE = re.compile(r"((?:19|20)\d{2})\s*年?\s*(?:\d{1,2}月)?\s*(?:以来|以后|之后|起(?!草)|至今)")
 _UNTIL = re.compile(r"((?:19|20)\d{2})\s*年?\s*(?:以前|之前)")
 _INTENTS = (
     ("counterpart", re.compile(r"对应(?:哪|的|条|规定)|对应$|对应(?=\s)|相对应|上位法依据")),
     ("comparison", re.compile(r"对照|区别|比较|对比|异同|有什么不同|差异")),
-    ("definition", re.compile(r"是什么|什么是|指什么|什么意思|的定义|的含义|如何定义|何谓|啥意思|怎么界定")),
+    (
+        "definition",
+        re.compile(
+            r"是什么|什么是|指什么|指谁|指哪|指的是|说的是谁|是指|什么意思|啥意思|定义|含义|何谓|界定|怎么区分|才算|叫什么"
+        ),
+    ),
     (
         "amount",
-        re.compile(r"多久|多长|多少|几[天日年月个小]|期限|时限|什么时候|何时|哪一年|多快|以上|以下|[0-9]+万?人?"),
+        re.compile(r"多久|多长|多少|几[天日年月个小倍]|期限|时限|什么时候|何时|哪一?年|多快|最多|最高|以上|以下|[0-9]+万?人?"),
     ),
-    ("liability", re.compile(r"罚|处分|法律责任|后果|处罚|追究")),
+    ("liability", re.compile(r"罚|处分|法律责任|后果|追究|追责|担责|违法所得")),
     ("draft", re.compile(r"征求意见|草案|意见稿|送审稿")),
-    ("responsibility", re.compile(r"谁(?:负责|来|管|制定|审批|定)|由谁|哪个部门|归谁|哪些机构")),
+    ("responsibility", re.compile(r"谁(?:负责|来|管|制定|审批|定|抓|出|编|牵头|统筹|评|监督)|由谁|由哪|归谁|归哪|哪[个些](?:部门|机构|局|单位|部委)|各管啥|怎么分工")),
 )
 _NUMBER = re.compile(
     r"([0-9]+(?:\.[0-9]+)?)\s*(亿|万|千|百)?|([零〇一二两三四五六七八九十百千]{1,8})(亿|万)(?=[人元条以])"
@@ -76,7 +79,13 @@ class Query:
 
     @property
     def places(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(m for r in self.of("place") for m in r.means))
+        """Levels asked for."""
+        return tuple(dict.fromkeys(m for r in self.of("place") for m in r.means if m in LEVELS))
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Places asked for by name, as stems (湖南)."""
+        return tuple(dict.fromkeys(m for r in self.of("place") for m in r.means if m not in LEVELS))
 
     @property
     def intents(self) -> frozenset[str]:
@@ -97,11 +106,46 @@ def understand(text: str, *, ignore: Collection[str] = ()) -> Query:
 
 
 def _places(text: str) -> list[Reading]:
-    return [
+    by_level = [
         Reading(f"place:{level}", "place", match[0], (level,))
-        for level, pattern in _PLACES
+        for level, pattern in _LEVEL_WORDS
         if (match := pattern.search(text))
     ]
+    short, found = "".join(_SHORT_RUN.findall(text)), []
+    for place in place_table():
+        said = next((n for n in place.names if n in text), None) or next((c for c in place.short if c in short), None)
+        if said:
+            found.append(
+                Reading(f"place:{place.stems[0]}", "place", said, (*([place.level] if place.level else []), *place.stems))
+            )
+    # 深圳 and 广东 are levels as well as places: one reading each
+    named = {r.means[0] for r in found}
+    return [r for r in by_level if r.means[0] not in named] + found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place as queries name it; `stems` are what titles and makers are compared with."""
+
+    names: tuple[str, ...]
+    short: tuple[str, ...]
+    level: str
+    stems: tuple[str, ...]
+
+
+@functools.cache
+def place_table() -> Sequence[Place]:
+    """The places of kb/data/places.yaml; names are search keys."""
+    rows = yaml.safe_load((resources.files("kb") / "data" / "places.yaml").read_text(encoding="utf-8"))
+    return tuple(
+        Place(
+            tuple(search_key(n) for n in row["names"]),
+            tuple(row.get("short", ())),
+            row.get("level") or ("peers" if "of" in row else ""),
+            tuple(row.get("of") or row["names"][:1]),
+        )
+        for row in rows
+    )
 
 
 def _dates(text: str) -> list[Reading]:

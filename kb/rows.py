@@ -124,7 +124,7 @@ def judge_version() -> str:
     for name in ("gaps.py", "align.py", "scope.py", "requirements.py", "elements.py", "judge_model.py"):
         digest.update((root / name).read_bytes())
     for entry in sorted((root / "data").iterdir(), key=lambda e: e.name):
-        if entry.is_file() and entry.name not in ("everyday.yaml", "ranking.json", "catalog.schema.json"):
+        if entry.is_file() and entry.name not in ("everyday.yaml", "places.yaml", "ranking.json", "catalog.schema.json"):
             digest.update(entry.read_bytes())
     return digest.hexdigest()[:16]
 
