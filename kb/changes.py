@@ -174,7 +174,7 @@ class DeadCitation:
 class ChangeNote:
     """Everything one page about an update needs. `base` is "" for the first note; counts are rows by label.
 
-    `carried` rows kept the label of before because the change cannot touch them (quick run).
+    `taken` are files that came from the inbox. `carried` rows kept the label of before because the change cannot touch them (quick run).
     """
 
     base: str
@@ -189,6 +189,7 @@ class ChangeNote:
     reopened: tuple[Reopened, ...] = ()
     dead: tuple[DeadCitation, ...] = ()
     missing: tuple[tuple[str, int], ...] = ()
+    taken: tuple[str, ...] = ()
     held: tuple[Finding, ...] = ()
     failed: tuple[str, ...] = ()
     judged: bool = True

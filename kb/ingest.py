@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class Item:
     """One document found, as it would stand in the library.
 
     `state` is new, incomplete, same (its content is in the corpus), undecided (its level must be given) or refused (cannot be read).
-    `target` is where `add` stores it, relative to the corpus.
+    `target` is where `add` stores it, relative to the corpus; `document` is what it was read as.
     """
 
     path: str
@@ -73,6 +73,7 @@ class Item:
     target: str = ""
     sha256: str = ""
     data: bytes = field(default=b"", repr=False, compare=False)
+    document: Document | None = field(default=None, repr=False, compare=False)
 
 
 def preview(
@@ -83,6 +84,7 @@ def preview(
     limits: Limits | None = None,
     progress: Progress | None = None,
     ocr: bool = True,
+    held: Mapping[str, str] | None = None,
 ) -> Iterator[Item]:
     """What each file would become, one item a document; a file that fails is an item with state refused.
 
@@ -90,6 +92,7 @@ def preview(
         paths: files, folders (read recursively, links left out) or ZIP archives.
         corpus: the library, for telling what is already there.
         level: one of LEVELS for all of them; by default it is read from the title and makers.
+        held: `contents` of the corpus, for those who preview many times.
 
     Raises:
         UsageError: a path that does not exist, or an unknown level.
@@ -101,11 +104,7 @@ def preview(
             raise UsageError(f"{path}: no such file or folder", hint="Check the path.")
     limits = limits or Limits()
     catalog, _ = corpus_catalog(corpus)
-    known = (
-        {hashlib.sha256(file.path.read_bytes()).hexdigest(): file.name for file in scan(corpus)}
-        if corpus.is_dir()
-        else {}
-    )
+    known = dict(contents(corpus) if held is None else held)
     taken: dict[str, str] = {}
     for path in paths:
         for name, suffix, read in _sources(path, limits):
@@ -114,6 +113,11 @@ def preview(
                 taken[item.target.lower()] = item.sha256
                 known.setdefault(item.sha256, item.path)
             yield item
+
+
+def contents(corpus: Path) -> dict[str, str]:
+    """SHA-256 -> corpus-relative name of every document of a corpus."""
+    return {hashlib.sha256(file.path.read_bytes()).hexdigest(): file.name for file in scan(corpus)}
 
 
 def add(items: list[Item], corpus: Path, *, incomplete: bool = False) -> list[str]:
@@ -271,6 +275,7 @@ def _described(name: str, document: Document, media: str, level: str, data: byte
         findings=tuple(replace(f, where=f.where or name) for f in document.findings),
         sha256=document.sha256,
         data=data,
+        document=document,
     )
 
 

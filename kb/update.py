@@ -35,7 +35,9 @@ from kb.changes import (
     status_changes,
 )
 from kb.codec import to_json
+from kb.errors import KbError
 from kb.generations import current_generation, generations, locked, point, read_manifest, read_pointer, write_durably
+from kb.inbox import INBOX, Intake, take_in
 from kb.index import NOTED, BuildSummary, Library, build
 from kb.models import Finding
 from kb.review import ReviewLog, states
@@ -63,25 +65,38 @@ def update(
     progress: Progress | None = None,
     judge: bool = True,
     quick: bool = False,
+    inbox: bool = True,
     held: Sequence[Finding] = (),
 ) -> Update:
-    """Bring the index up to date and write the change note.
+    """Take in what waits in the inbox, bring the index up to date and write the change note.
 
     Args:
-        progress: called with (stage, done, total); after the stages of a build comes judge.
+        progress: called with (stage, done, total); stages are inbox, those of a build, and judge.
         judge: map the national duties again; without it the note has documents, articles and citations only.
         quick: of national documents that did not change, judge only the duties that the change of local texts can touch.
-        held: what the inbox holds back, to be told in the note.
+        inbox: move what passes the gate from the inbox into the corpus first; what does not is told in the note.
+        held: more to be told there, such as pages that could not be watched.
 
     Raises:
         IndexError_, LockedError: as `kb.index.build`; the old index stays in force.
     """
+    intake = _take_in(settings, progress) if inbox else Intake()
+    held = (*held, *intake.findings)
     summary = build(settings, progress=progress, purpose="update")
     # inside the lock: two notes at once would both move the pointer
     with locked(settings.index, "change note"):
         note = make_note(settings, progress=progress, judge=judge, quick=quick, held=held, failed=_failed(settings))
+        note = replace(note, taken=intake.added)
         file = write_note(settings, note)
     return Update(replace(summary, changes=summary_of(note, file)), note, file)
+
+
+def _take_in(settings: Settings, progress: Progress | None) -> Intake:
+    """The inbox into the corpus; a fault of the inbox is told and stops no update."""
+    try:
+        return take_in(settings, progress=progress)
+    except KbError as error:
+        return Intake(findings=(Finding("error", INBOX, error.message, error.hint),))
 
 
 def _failed(settings: Settings) -> tuple[str, ...]:
@@ -305,6 +320,7 @@ def summary_of(note: ChangeNote, file: str) -> dict:
         "reopened": [{"id": r.row_id, "title": r.title, "address": r.address} for r in note.reopened],
         "dead_citations": len(note.dead),
         "missing": [t for t, _ in note.missing],
+        "taken": list(note.taken),
         "held": len(note.held),
     }
 

@@ -12,12 +12,16 @@ import pytest
 from click.testing import CliRunner
 from corpora import text_of
 
+from kb.change_note import as_markdown
 from kb.cli import group
 from kb.errors import CatalogError, LockedError, UsageError
-from kb.index import build
+from kb.fetch import read_provenance
+from kb.inbox import inbox_findings, opened, read_ledger, reject, take_in, waiting
+from kb.index import Library, build
 from kb.links import address_key, attachments, day_in, day_in_url, find_links, objection
 from kb.settings import load_settings
-from kb.watch import accept, download, ignore, inbox_findings, load_watchlist, opened, read_ledger, watch_all
+from kb.update import update
+from kb.watch import accept, approve, download, load_watchlist, watch_all
 from kb.web import Client, Limits
 
 BASE = "https://www.nda.gov.cn/sjj/zwgk/zcfb/list/index_pc_1.html"
@@ -386,15 +390,15 @@ def _look(settings, site, client, titles=TITLES):
     watch_all(settings, client=client)
 
 
-def test_an_approved_document_is_downloaded_and_waits_for_ingest(settings, site, client):
+def test_an_approved_document_is_downloaded_and_waits_for_the_update(settings, site, client):
     _look(settings, site, client)
     site.html(at(TITLES[2]), _article_page(TITLES[2], BODY))
     (item,) = download(settings, [_item(settings, TITLES[2]).id], client=client)
     assert item.state == "downloaded" and item.files[0].endswith(".html")
     assert (settings.corpus / "inbox" / item.files[0]).is_file()
-    (waiting,) = [f for f in inbox_findings(settings) if "待入库" in f.what]
-    assert "kb ingest" in waiting.fix
-    assert build(settings).documents.new == 0  # the inbox is never indexed by itself
+    (row,) = [f for f in inbox_findings(settings) if "待入库" in f.what]
+    assert "kb update" in row.fix
+    assert build(settings).documents.new == 0  # a build reads the corpus, an update takes the inbox in
 
 
 def test_what_was_ingested_waits_no_longer(settings, site, client):
@@ -403,8 +407,7 @@ def test_what_was_ingested_waits_no_longer(settings, site, client):
     (item,) = download(settings, [_item(settings, TITLES[2]).id], client=client)
     (settings.corpus / "national" / "流通.md").write_text(text_of(TITLES[2], BODY), encoding="utf-8")
     build(settings)
-    assert not inbox_findings(settings)
-    watch_all(settings, client=client)
+    assert take_in(settings).added == () and not inbox_findings(settings)
     assert read_ledger(settings).items[item.id].state == "known"
 
 
@@ -490,6 +493,74 @@ def test_a_title_that_collides_with_another_text_is_held(settings, site, client)
     assert item.state == "held" and "标题与已收录的" in item.reason
 
 
+def test_what_was_downloaded_enters_with_the_update_and_says_where_it_came_from(settings, site, client):
+    _look(settings, site, client)
+    site.html(at(TITLES[2]), _article_page(TITLES[2], BODY), encoding="gb18030")
+    (item,) = download(settings, [_item(settings, TITLES[2]).id], client=client)
+    result = update(settings, judge=False)
+    (name,) = result.note.taken
+    assert name.startswith("fulltext/national/") and result.summary.documents.new == 1
+    assert [d.title for d in result.note.documents if d.change == "new" and d.title == TITLES[2]]
+    assert Library(settings).document(TITLES[2]).provisions[1].text.startswith("第二条　数据处理者应当")
+    told = read_provenance(settings.corpus / name)
+    assert told.source == site.url + at(TITLES[2]) == item.url
+    assert not (settings.corpus / "inbox" / item.files[0]).exists()
+    assert read_ledger(settings).items[item.id].state == "known"
+    again = update(settings, judge=False)
+    assert again.file == "" and again.note.empty
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "word"),
+    [
+        ("text/html", _article_page("出错了", ["您访问的页面不存在"]).encode(), ""),
+        ("text/html", "<html><title>登录</title><body>请先登录<input type=password></body></html>".encode(), "登录"),
+        ("application/pdf", b"", "0 字节"),
+        ("text/html", _article_page(TITLES[2], [*BODY[:2], *BODY[4:]]).encode(), "不完整"),
+        ("text/html", _article_page("公共数据资源授权运营实施规范（试行）", BODY).encode(), "标题与已收录的"),
+    ],
+    ids=["error page", "login wall", "0-byte pdf", "articles missing", "title collides"],
+)
+def test_bad_input_is_held_with_its_reason_in_the_note_and_never_indexed(settings, site, client, kind, body, word):
+    update(settings, judge=False)
+    _look(settings, site, client)
+    site.file(at(TITLES[2]), body, kind)
+    item = _item(settings, TITLES[2])
+    watch_all(settings, client=client)
+    download(settings, [item.id], client=client)
+    result = update(settings, judge=False)
+    held = read_ledger(settings).items[item.id]
+    assert held.state == "held" and held.reason and word in held.reason
+    assert result.note.taken == () and result.summary.documents.new == 0
+    assert held.reason in [f.what for f in result.note.held]
+    page = as_markdown(result.note)
+    assert "待处理的文件" in page and TITLES[2] in page
+    assert [w.id for w in waiting(settings) if w.state == "held"] == [item.id]
+
+
+def test_a_person_may_take_what_was_held_or_download_it_again(settings, site, client):
+    _look(settings, site, client)
+    item = _item(settings, TITLES[2])
+    site.file(at(TITLES[2]), b"", "application/pdf")
+    assert approve(settings, [item.id], client=client) == []
+    assert read_ledger(settings).items[item.id].state == "held"
+    site.html(at(TITLES[2]), _article_page(TITLES[2], [*BODY[:2], *BODY[4:]]))
+    assert approve(settings, [item.id], client=client) == []
+    (row,) = [w for w in waiting(settings) if w.id == item.id]
+    assert row.doubtful and "不完整" in row.reason
+    (name,) = approve(settings, [item.id], client=client)
+    assert (settings.corpus / name).is_file() and read_ledger(settings).items[item.id].state == "known"
+
+
+def test_a_full_text_of_which_only_a_digest_is_held_is_wanted(settings, site, client):
+    digest = text_of(TITLES[1], ["第一条　甲机构应当登记。", "第二条　乙机构应当公开。"])
+    (settings.corpus / "national" / "摘编.md").write_text(f"---\ntext_kind: digest\n---\n{digest}", encoding="utf-8")
+    build(settings)
+    _look(settings, site, client)
+    item = _item(settings, TITLES[1])
+    assert item.state == "new" and "要点摘编" in item.relation
+
+
 def test_auto_downloads_what_is_of_interest_and_survives_one_bad_page(settings, site, client):
     _list(site)
     site.html(at(TITLES[2]), _article_page(TITLES[2], BODY))
@@ -501,11 +572,11 @@ def test_auto_downloads_what_is_of_interest_and_survives_one_bad_page(settings, 
 def test_ignored_items_stay_ignored(settings, site, client):
     _look(settings, site, client)
     item = _item(settings, TITLES[3])
-    ignore(settings, [item.id])
+    reject(settings, [item.id])
     watch_all(settings, client=client)
     assert read_ledger(settings).items[item.id].state == "ignored"
     with pytest.raises(UsageError, match="not in the inbox"):
-        ignore(settings, ["nope"])
+        reject(settings, ["nope"])
 
 
 def test_names_of_downloads_cannot_leave_the_inbox(settings, site, client):
@@ -566,9 +637,9 @@ def test_the_command_lists_the_inbox(settings, site, client):
     shown = CliRunner().invoke(group, [*base, "--list"])
     assert shown.exit_code == 0 and TITLES[0] in shown.stdout and "待看" in shown.stdout
     data = json.loads(CliRunner().invoke(group, [*base, "--list", "--all", "--json"]).stdout)
-    assert len(data["items"]) == 6 and {"sources", "items", "findings"} == set(data)
+    assert len(data["items"]) == 6 and {"sources", "items", "taken", "findings"} == set(data)
     item = _item(settings, TITLES[0])
-    assert CliRunner().invoke(group, [*base, "--ignore", item.id]).exit_code == 0
+    assert CliRunner().invoke(group, [*base, "--reject", item.id]).exit_code == 0
     assert _item(settings, TITLES[0]).state == "ignored"
 
 

@@ -21,6 +21,7 @@ CHANGED = 10
 @click.option(
     "--auto", is_flag=True, help="With --watch: also download what is found and fits our topics into the inbox."
 )
+@click.option("--no-inbox", is_flag=True, help="Leave the inbox alone; otherwise what passes the gate is taken in.")
 @click.option(
     "--time-limit",
     default=0,
@@ -32,7 +33,9 @@ CHANGED = 10
     "--log", "log", default=None, metavar="FILE", help="Append one JSON line a run; rotated at 1 MB, five kept."
 )
 @click.option("--exit-code", is_flag=True, help=f"Exit {CHANGED} when something changed.")
-def command(corpus, index, encoder, as_json, no_judge, quick, watching, auto, time_limit, log, exit_code) -> None:
+def command(
+    corpus, index, encoder, as_json, no_judge, quick, watching, auto, no_inbox, time_limit, log, exit_code
+) -> None:
     """Compare corpus and inbox with the index, redo what changed, write the change note."""
     from kb.change_note import headline
     from kb.codec import to_json
@@ -41,11 +44,11 @@ def command(corpus, index, encoder, as_json, no_judge, quick, watching, auto, ti
 
     settings = settings_from(corpus, index, encoder)
     with stop_after(time_limit), log_run(log, "update") as record:
-        held = _look(settings, watching, auto)
-        result = update(settings, progress=Meter(), judge=not no_judge, quick=quick, held=held)
+        seen = _look(settings, auto) if watching else ()
+        result = update(settings, progress=Meter(), judge=not no_judge, quick=quick, inbox=not no_inbox, held=seen)
         summary = to_json(result.summary)
         record(summary)
-    for finding in (*result.summary.findings, *held):
+    for finding in (*result.summary.findings, *result.note.held):
         click.echo(f"{finding.severity}: {finding.where}: {finding.what} {finding.fix}".rstrip(), err=True)
     if as_json:
         print_json(summary)
@@ -55,6 +58,8 @@ def command(corpus, index, encoder, as_json, no_judge, quick, watching, auto, ti
             f"{d.new} new, {d.changed} changed, {d.same} same, {d.renamed} renamed, {d.removed} removed, {d.failed} failed | "
             f"{result.summary.embedded:,} embedded | {result.summary.seconds:.1f} s | {result.summary.generation}"
         )
+        for name in result.note.taken:
+            click.echo(f"taken in: {name}")
         click.echo(headline(result.note))
         if result.file:
             click.echo(result.file)
@@ -62,13 +67,13 @@ def command(corpus, index, encoder, as_json, no_judge, quick, watching, auto, ti
         raise click.exceptions.Exit(CHANGED)
 
 
-def _look(settings, watching: bool, auto: bool) -> tuple:
-    """What the inbox holds back, after a look at the watched pages where that was asked for; faults there stop no update."""
+def _look(settings, auto: bool) -> tuple:
+    """A look at the watched pages; a fault there is told and stops no update."""
     from kb.errors import KbError
     from kb.models import Finding
-    from kb.watch import inbox_findings, watch_all
+    from kb.watch import watch_all
 
     try:
-        return watch_all(settings, progress=Meter(), auto=auto).findings if watching else inbox_findings(settings)
+        return watch_all(settings, progress=Meter(), auto=auto).findings
     except KbError as error:
-        return (Finding("error", "inbox", error.message, error.hint),)
+        return (Finding("error", "watch", error.message, error.hint),)

@@ -120,10 +120,11 @@ def kind_of(data: bytes, suffix: str, where: str = "") -> str:
         ReadError: a kind of file that holds no text we can read.
     """
     suffix = suffix.lower()
-    if b"%PDF-" in data[:1024]:
-        return "pdf"
+    # before PDF: an archive that stores its members as they are begins with the first of them
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _container(data, where)
+    if b"%PDF-" in data[:1024]:
+        return "pdf"
     if data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") or data.startswith(b"{\\rtf"):
         return "doc"
     if data.startswith(_IMAGES) and (b"\x00" in data[:4096] or suffix in KINDS["image"]):
