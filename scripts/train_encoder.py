@@ -42,8 +42,8 @@ ROUNDS = {
     },
     2: {
         "hard_question": 4800,
-        "asked": 2800,
-        "policy_asked": 2800,
+        "asked": 3200,
+        "policy_asked": 2160,
         "keywords": 600,
         "restated": 800,
         "sentence": 400,
