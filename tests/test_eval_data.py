@@ -1,0 +1,51 @@
+"""The labelled files of tests/eval hold to their promises: addresses that exist, nothing of the measuring sets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+EVAL = Path(__file__).parent / "eval"
+QUERY_FILES = ("queries-train.jsonl", "queries-encoder.jsonl")
+
+
+def rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def decisive(queries: list[dict]) -> set[tuple[str, str | None]]:
+    return {(squeezed(r["title"]), r["article"]) for q in queries for r in q["relevant"] if r["grade"] >= 2}
+
+
+@pytest.mark.parametrize("name", QUERY_FILES)
+def test_every_address_of_a_query_file_is_in_the_corpus(name, lexical_library):
+    documents = [lexical_library.document(d.doc_id) for d in lexical_library.documents]
+    held = {(squeezed(d.meta.title), label) for d in documents for label in (None, *(p.label for p in d.provisions))}
+    assert decisive(rows(EVAL / name)) <= held
+
+
+@pytest.mark.parametrize("name", QUERY_FILES)
+def test_no_training_query_asks_what_a_measuring_query_asks(name, shared):
+    measuring = rows(shared / "gold" / "queries-dev.jsonl")
+    assert not {q["query"] for q in rows(EVAL / name)} & {q["query"] for q in measuring}
+
+
+def test_queries_that_train_the_encoder_touch_no_decisive_answer_of_the_measuring_queries(shared):
+    measuring = rows(shared / "gold" / "queries-dev.jsonl")
+    assert not decisive(rows(EVAL / "queries-encoder.jsonl")) & decisive(measuring)
+
+
+def test_statute_questions_name_articles_of_the_benchmark_that_no_reference_question_uses(shared):
+    with gzip.open(shared / "bench" / "statutes-national.jsonl.gz", "rt", encoding="utf-8") as lines:
+        known = {json.loads(line)["id"] for line in lines}
+    named = {i for q in rows(EVAL / "questions-statutes.jsonl") for i in q["relevant"]}
+    reference = {i for q in rows(shared / "bench" / "stard-train.jsonl") for i in q["relevant"]}
+    assert named <= known
+    assert not named & reference
