@@ -6,6 +6,8 @@ Full build and update take the same rows from here, so that they cannot differ. 
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import functools
 import hashlib
 import json
@@ -13,7 +15,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
+from importlib import metadata, resources
 from itertools import islice
 from pathlib import Path
 
@@ -25,12 +27,18 @@ from kb.chunk import chunk
 from kb.codec import from_json, to_json
 from kb.corpus import SourceFile, amended_titles, describe, entry_for, to_document
 from kb.embed import Encoder
+from kb.errors import ReadError
 from kb.models import Chunk, Document, DocumentMeta, SourceText
-from kb.read import read_file
+from kb.read import Limits, read_file
 from kb.requirements import extract
 
 Progress = Callable[[str, int, int], None]
 BATCH = 512
+# a vector that no kept generation holds (the judge's) goes when nobody has asked for it for so long, in days
+IDLE_DAYS = 180
+_PLAIN = (".md", ".markdown", ".txt", ".text")
+# their results are texts too: with another version, or with OCR installed, a file may read differently
+_READERS = ("pypdf", "pypdfium2", "python-docx", "lxml", "selectolax", "rapidocr")
 # modules and lists that decide how a file is read, and how a text becomes rows; another version never reuses their results
 _READING = ("read", "clean", "errors")
 _PARSING = (
@@ -63,6 +71,24 @@ _NO_PART = ("everyday.yaml", "places.yaml", "ranking.json", "catalog.schema.json
 def reading_version() -> str:
     """Hash of the code that turns files into text."""
     return _code_hash(_READING)
+
+
+@functools.cache
+def readers_version() -> str:
+    """Hash of the libraries that read everything but plain text, OCR among them where it is installed."""
+    return hash_of(json.dumps([(name, _version_of(name)) for name in _READERS]))
+
+
+def _version_of(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def is_plain(name: str) -> bool:
+    """Whether a file is read by our code alone, to judge by its name."""
+    return name.lower().endswith(_PLAIN)
 
 
 @functools.cache
@@ -141,6 +167,9 @@ def hash_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+_LIMITS = Limits()
+
+
 class Cache:
     """The file. One process writes it at a time; a process that dies loses at most its last batch."""
 
@@ -154,12 +183,14 @@ class Cache:
             path.unlink(missing_ok=True)  # damaged: derived data, so start again
             self._db = self._open()
         self._used: set[str] = set()
+        self._met: set[str] = set()
 
     def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=30)
+        db = sqlite3.connect(self._path.resolve().as_uri(), uri=True, timeout=30)
         db.executescript(
             "PRAGMA journal_mode = WAL;"
             "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID;"
+            "CREATE TABLE IF NOT EXISTS asked (key TEXT PRIMARY KEY, day INTEGER) WITHOUT ROWID;"
             "CREATE TABLE IF NOT EXISTS sources (key TEXT PRIMARY KEY, record TEXT);"
             "CREATE TABLE IF NOT EXISTS parsed (key TEXT PRIMARY KEY, facts TEXT, stated TEXT, head TEXT, rows BLOB);"
         )
@@ -171,19 +202,25 @@ class Cache:
 
     # -- documents ------------------------------------------------------------------------------------------------------
 
-    def document(self, file: SourceFile, catalog: Catalog) -> Document:
+    def document(
+        self, file: SourceFile, catalog: Catalog, *, limits: Limits = _LIMITS, progress: Progress | None = None
+    ) -> Document:
         """The document of a file without its text and structure; its rows are kept for `rows`.
+
+        Args:
+            progress: called with ("ocr", page, pages) while a scanned file is read.
 
         Raises:
             ReadError: the file cannot be read.
         """
-        data = file.path.read_bytes()
-        key = self._key(file, hashlib.sha256(data).hexdigest())
+        digest = _digest(file, limits)
+        self._met.add(digest)
+        key = _key(file.name, digest)
         found = self._db.execute("SELECT facts, stated, head FROM parsed WHERE key = ?", (key,)).fetchone()
         if found and found[0] == _facts(file, from_json(DocumentMeta, json.loads(found[1])), catalog):
             self._used.add(key)
             return from_json(Document, json.loads(found[2]))
-        source = self._source(file)
+        source = self._source(file, digest, limits, progress)
         told = describe(source, file)
         document = to_document(source, file, catalog, told)
         head = replace(document, text="", headings=(), provisions=(), pages=(), plain=())
@@ -198,30 +235,32 @@ class Cache:
 
     def rows(self, document: Document) -> Rows:
         """The rows of a document that `document` returned."""
-        key = f"{rules_version()}/{document.source_path}/{document.sha256}"
+        key = _key(document.source_path, document.sha256)
         packed = self._db.execute("SELECT rows FROM parsed WHERE key = ?", (key,)).fetchone()[0]
         return Rows(**json.loads(zlib.decompress(packed).decode("utf-8", "surrogatepass")))
 
     def forget_unused(self) -> None:
-        """Drop parsed documents that this build did not meet, so that the file does not grow without end."""
+        """Drop texts and parsed documents of files that this build did not meet, so that the file does not grow without end."""
         with self._db:
             held = [k for (k,) in self._db.execute("SELECT key FROM parsed") if k not in self._used]
             self._db.executemany("DELETE FROM parsed WHERE key = ?", [(k,) for k in held])
+            read = [k for (k,) in self._db.execute("SELECT key FROM sources") if k.rpartition("/")[2] not in self._met]
+            self._db.executemany("DELETE FROM sources WHERE key = ?", [(k,) for k in read])
 
-    @staticmethod
-    def _key(file: SourceFile, sha256: str) -> str:
-        return f"{rules_version()}/{file.name}/{sha256}"
-
-    def _source(self, file: SourceFile) -> SourceText:
+    def _source(self, file: SourceFile, digest: str, limits: Limits, progress: Progress | None) -> SourceText:
         """`read_file`, remembered by content for every kind of file that is slow to read."""
-        if file.path.suffix.lower() in (".md", ".txt"):
-            return read_file(file.path, name=file.name)
-        digest = hashlib.sha256(file.path.read_bytes()).hexdigest()
-        key = f"{reading_version()}/{file.path.suffix.lower()}/{digest}"
+
+        def pages(stage: str, done: int, total: int) -> None:
+            if progress and stage == "ocr":  # the pages of other files go by too fast to be told
+                progress(stage, done, total)
+
+        if is_plain(file.name):
+            return read_file(file.path, name=file.name, limits=limits)
+        key = f"{reading_version()}/{readers_version()}/{file.path.suffix.lower()}/{digest}"
         row = self._db.execute("SELECT record FROM sources WHERE key = ?", (key,)).fetchone()
         if row:
             return replace(from_json(SourceText, json.loads(row[0])), path=file.name)
-        source = read_file(file.path, name=file.name)
+        source = read_file(file.path, name=file.name, limits=limits, progress=pages)
         with self._db:
             self._db.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (key, dump(source)))
         return source
@@ -229,10 +268,49 @@ class Cache:
     # -- vectors --------------------------------------------------------------------------------------------------------
 
     def embed(self, encoder: Encoder, texts: Sequence[str], progress: Progress | None = None) -> int:
-        """Encode the texts that the cache lacks; returns how many."""
+        """Encode the texts that the cache lacks; returns how many. These texts are of no generation, so they are noted as asked for."""
         keyed = {text_key(t): t for t in texts}
         wanted = self.missing(encoder, keyed)
-        return self.embed_keyed(encoder, {k: keyed[k] for k in wanted}, progress)
+        count = self.embed_keyed(encoder, {k: keyed[k] for k in wanted}, progress)
+        today = dt.date.today().toordinal()
+        with self._db:
+            self._db.executemany(
+                "INSERT INTO asked VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET day = excluded.day WHERE day < excluded.day - 7",
+                [(f"{encoder.fingerprint}:{k}", today) for k in keyed],
+            )
+        return count
+
+    def prune_vectors(self, held: Iterable[tuple[str, Path]]) -> int:
+        """Drop vectors that nothing needs; returns how many.
+
+        Args:
+            held: (encoder fingerprint, library.db) of every generation that is kept.
+        """
+        oldest = dt.date.today().toordinal() - IDLE_DAYS
+        db = self._db
+        db.execute("CREATE TEMP TABLE live (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        try:
+            for fingerprint, library in held:
+                db.execute("ATTACH DATABASE ? AS held", (f"{library.resolve().as_uri()}?mode=ro&immutable=1",))
+                with db:
+                    db.execute(
+                        "INSERT OR IGNORE INTO live SELECT ? || ':' || text_key FROM held.chunks", (fingerprint,)
+                    )
+                db.execute("DETACH DATABASE held")
+            with db:
+                dropped = db.execute(
+                    "DELETE FROM vectors WHERE key NOT IN (SELECT key FROM live)"
+                    " AND key NOT IN (SELECT key FROM asked WHERE day >= ?)",
+                    (oldest,),
+                ).rowcount
+                db.execute("DELETE FROM asked WHERE day < ?", (oldest,))
+        finally:
+            db.execute("DROP TABLE live")
+        free, pages = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count"))
+        if free * 4 > pages:
+            with contextlib.suppress(sqlite3.OperationalError):  # a disk too full to tidy up
+                db.execute("VACUUM")
+        return dropped
 
     def missing(self, encoder: Encoder, keys: Iterable[str]) -> set[str]:
         """Those of the text keys that have no vector."""
@@ -282,6 +360,24 @@ class Cache:
         return (
             np.stack([np.frombuffer(found[key], dtype=np.float16) for key in keys]).astype(np.float32).reshape(-1, dim)
         )
+
+
+def _key(name: str, sha256: str) -> str:
+    readers = "" if is_plain(name) else readers_version()
+    return f"{rules_version()}/{readers}/{name}/{sha256}"
+
+
+def _digest(file: SourceFile, limits: Limits) -> str:
+    """SHA-256 of a file; one that is too large is not read at all.
+
+    Raises:
+        ReadError: as `read_file` has it for such a file.
+    """
+    if file.path.stat().st_size > limits.max_bytes:
+        read_file(file.path, name=file.name, limits=limits)
+        raise ReadError(f"{file.name}: changed while it was read", hint="Run the same command again.")
+    with file.path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _facts(file: SourceFile, stated: DocumentMeta, catalog: Catalog) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from kb import segment
-from kb.cache import Cache, dump, hash_of, passage_text, rules_version
+from kb.cache import Cache, dump, hash_of, is_plain, passage_text, readers_version, rules_version
 from kb.chunk import MAX_CHARS
 from kb.cite import Citation
 from kb.codec import from_json, to_json
@@ -44,6 +45,7 @@ from kb.generations import (
 )
 from kb.metadata import version_start
 from kb.models import Chunk, Document, DocumentMeta, Finding, Provision, Requirement, Unit
+from kb.read import Limits
 from kb.settings import Settings
 from kb.store import FaissStore, TantivyStore
 from kb.titles import TitleEntry, TitleIndex
@@ -137,7 +139,7 @@ def build(
     """Read the corpus and switch to a new generation; nothing is written when nothing changed.
 
     Args:
-        progress: called with (stage, done, total); stages are read, write, embed and search, in this order.
+        progress: called with (stage, done, total); stages are read (files; ocr, in pages, between), write and embed.
         force: write a new generation even when nothing changed.
         purpose: what a second process is told about who holds the lock.
 
@@ -158,7 +160,10 @@ def build(
 
 
 def _build(settings: Settings, cache: Cache, progress: Progress | None, force: bool) -> BuildSummary:
-    corpus = load(settings.corpus, read=cache.document, progress=progress)
+    limits = Limits(max_bytes=settings.max_file_mb * 2**20, max_pages=settings.max_pages)
+    corpus = load(
+        settings.corpus, read=functools.partial(cache.document, limits=limits, progress=progress), progress=progress
+    )
     if not corpus.documents:
         raise IndexError_(
             f"{settings.corpus}: no document could be read ({len(corpus.failed)} failed)",
@@ -183,8 +188,17 @@ def _build(settings: Settings, cache: Cache, progress: Progress | None, force: b
     summary = _write_generation(settings, corpus, encoder, cache, identity, counts, progress)
     cache.forget_unused()
     noted = read_pointer(settings.index, NOTED)
-    prune(settings, frozenset({noted} if noted else ()))
+    if prune(settings, frozenset({noted} if noted else ())):
+        cache.prune_vectors(_kept_vectors(settings))
     return summary
+
+
+def _kept_vectors(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """(encoder fingerprint, library.db) of the generations that have vectors."""
+    for name in generations(settings.index):
+        encoder = (read_manifest(settings.index, name) or {}).get("encoder")
+        if encoder:
+            yield encoder["fingerprint"], settings.index / name / "library.db"
 
 
 def _write_generation(settings, corpus, encoder, cache, identity, counts, progress) -> BuildSummary:
@@ -297,6 +311,7 @@ def _identity(corpus: LoadedCorpus, encoder: Encoder | None) -> str:
     parts = {
         "format": FORMAT,
         "rules": rules_version(),
+        "readers": "" if all(is_plain(d.source_path) for d in corpus.documents) else readers_version(),
         "chunk_chars": MAX_CHARS,
         "encoder": encoder.fingerprint if encoder else None,
         "words": segmenter_hash(),
