@@ -34,7 +34,7 @@ FIELDS = {
     "owner": "责任单位",
     "due": "完成时限",
     "progress": "状态",
-    "assignee": "复核分工",
+    "assignee": "受派人",
 }
 ROLES = ("first", "second", "resolve")
 STATES = {"open": "未复核", "confirmed": "已确认", "changed": "已改判", "suspect": "待复核", "disputed": "有分歧"}
@@ -84,7 +84,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The fold over the events of one row: the values in force, who decided the label, and the second reading if any."""
+    """The fold over the events of one row: the values in force, who decided the label, and the second reading if any.
+
+    `last_event` is what a second window is measured against: the last event that says something about the row, not only who
+    shall review it.
+    """
 
     row_id: str
     values: Mapping[str, str]
@@ -98,6 +102,11 @@ class Decision:
     first_who: str = ""
     resolved: bool = False
     history: tuple[Event, ...] = ()
+
+    @property
+    def last(self) -> Event:
+        """The event that `last_event` names."""
+        return next((e for e in self.history if e.event_id == self.last_event), self.history[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +127,17 @@ class RowState:
     decision: Decision | None = None
     changes: tuple[TextChange, ...] = ()
 
+    @property
+    def assignee(self) -> str:
+        """Who shall review the row, "" where nobody was named."""
+        return self.decision.values.get("assignee", "") if self.decision else ""
+
 
 class ReviewConflict(ReviewError):
     """Someone else decided the row after it was shown; `current` is what stands there now."""
 
     def __init__(self, current: Decision) -> None:
-        last = current.history[-1]
+        last = current.last
         super().__init__(
             f"《{last.doc_id}》{last.address}：{last.who} 已在 {local_time(last.at)} 作了处理",
             hint="核对后可以再次提交，两次记录都会保留。",
@@ -148,8 +162,10 @@ def local_time(at: str) -> str:
 class ReviewLog:
     """Events on disk. Reading is cheap to repeat: the file is parsed again only when it has grown."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reviewers: str = "") -> None:
+        """`reviewers` are the names that may write, separated by commas; empty is everybody."""
         self.path = path
+        self.reviewers = names_in(reviewers)
         self._stamp: tuple[int, int] | None = None
         self._events: tuple[Event, ...] = ()
         self._findings: tuple[Finding, ...] = ()
@@ -178,14 +194,19 @@ class ReviewLog:
         return {row: d for row, events in by_row.items() if (d := fold(events)) is not None}
 
     def append(self, event: Event, *, seen: str | None = None) -> Event:
-        """Write one event and flush it to disk.
+        """Write one event and flush it to disk, as `extend`."""
+        return self.extend([event], seen=seen)[0]
+
+    def extend(self, events: Sequence[Event], *, seen: str | None = None) -> list[Event]:
+        """Write events of different rows at once, all or none, and flush them to disk.
 
         Args:
             seen: id of the last event of the row that the person had in view ("" for none); None writes in any case.
 
         Raises:
             ReviewConflict: the row has a later event than `seen`; nothing is written.
-            ReviewError: unknown role, field or label, no name given, a second reading by the first reader, or no access.
+            ReviewError: unknown role, field or label, no name given or one that may not write, a second reading by the
+                first reader, or no access.
         """
         from filelock import FileLock, Timeout
 
@@ -193,14 +214,17 @@ class ReviewLog:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock", timeout=20):
                 self._stamp = None
-                current = self.decisions().get(event.row_id)
-                _check(event, current)
-                if seen is not None and current and current.last_event != seen:
-                    raise ReviewConflict(current)
-                held = current.values if current else {}
-                event = replace(event, before={k: held.get(k, "") for k in event.after})
-                self._write(event)
-                return event
+                decisions = self.decisions()
+                out = []
+                for event in events:
+                    current = decisions.get(event.row_id)
+                    _check(event, current, self.reviewers)
+                    if seen is not None and current and current.last_event != seen:
+                        raise ReviewConflict(current)
+                    held = current.values if current else {}
+                    out.append(replace(event, before={k: held.get(k, "") for k in event.after}))
+                self._write(out)
+                return out
         except Timeout:
             raise ReviewError("复核记录正被另一个程序占用", hint="请稍候再试。") from None
         except OSError as error:
@@ -223,12 +247,12 @@ class ReviewLog:
         last = own[-1]
         return self.append(replace(last, event_id=_new_id(), at=_now(), after={}, before={}, undoes=last.event_id))
 
-    def _write(self, event: Event) -> None:
-        line = json.dumps(to_json(event), ensure_ascii=False, separators=(",", ":")) + "\n"
+    def _write(self, events: Sequence[Event]) -> None:
+        lines = [json.dumps(to_json(e), ensure_ascii=False, separators=(",", ":")) + "\n" for e in events]
         with open(self.path, "ab") as handle:
             if handle.tell() and not _ends_with_newline(self.path):
                 handle.write(b"\n")
-            handle.write(line.encode("utf-8", "surrogatepass"))
+            handle.write("".join(lines).encode("utf-8", "surrogatepass"))
             handle.flush()
             os.fsync(handle.fileno())
         self._stamp = None
@@ -276,9 +300,16 @@ def _ends_with_newline(path: Path) -> bool:
         return handle.read(1) == b"\n"
 
 
-def _check(event: Event, current: Decision | None) -> None:
+def names_in(text: str) -> frozenset[str]:
+    """Names of a list separated by commas."""
+    return frozenset(name.strip() for name in re.split("[,，、;；]", text) if name.strip())
+
+
+def _check(event: Event, current: Decision | None, reviewers: frozenset[str]) -> None:
     if not event.who.strip():
         raise ReviewError("请先填写复核人姓名", hint="姓名会与结论一起记录。")
+    if reviewers and event.who not in reviewers:
+        raise ReviewError(f"{event.who} 是读者，不能记录结论", hint="复核人名单由设置项 KB_REVIEWERS 指定。")
     unknown = [k for k in event.after if k not in FIELDS]
     if event.role not in ROLES or unknown:
         raise ReviewError(f"不能识别的记录：{event.role} {'、'.join(unknown)}")
@@ -316,12 +347,13 @@ def fold(events: Iterable[Event]) -> Decision | None:
     if not history or (not values and second is None):
         return None
     deciding = resolve or first
+    last = next((e for e in reversed(history) if set(e.after) != {"assignee"}), None)
     return Decision(
         row_id=history[0].row_id,
         values=values,
         who=(deciding or history[-1]).who,
         at=(deciding or history[-1]).at,
-        last_event=history[-1].event_id,
+        last_event=last.event_id if last else "",
         basis=deciding.basis if deciding else Basis(),
         second_label=second.after["label"] if second else "",
         second_who=second.who if second else "",
@@ -362,6 +394,33 @@ def decide(
         fingerprint("".join(t.text for t in basis.local)),
     )
     return log.append(event, seen=seen)
+
+
+def assign(log: ReviewLog, rows: Sequence[GapRow], who: str, assignee: str) -> int:
+    """Give rows to a person to review ("" takes them back); rows that person has already are left alone. Returns how many.
+
+    Raises:
+        ReviewError: as `ReviewLog.extend`; then no row is given to anybody.
+    """
+    held = log.decisions()
+    wanted = [
+        r for r in rows if (held[r.row_id].values.get("assignee", "") if r.row_id in held else "") != assignee.strip()
+    ]
+    events = [
+        Event(
+            _new_id(),
+            _now(),
+            who.strip(),
+            r.row_id,
+            r.requirement.doc_id,
+            r.requirement.address,
+            after={"assignee": assignee.strip()},
+        )
+        for r in wanted
+    ]
+    if events:
+        log.extend(events)
+    return len(events)
 
 
 def basis_of(library: Library, row: GapRow, evidence: str = "") -> Basis:
@@ -484,13 +543,17 @@ def orphans(rows: Sequence[GapRow], decisions: Mapping[str, Decision]) -> list[D
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Two readings of the same rows: share of equal labels, Cohen's kappa, kappa per label, and the rows that differ."""
+    """Two readings of the same rows: share of equal labels, Cohen's kappa, kappa per label, all rows, and those that differ.
+
+    Rows that differ come first, unresolved ones before the others.
+    """
 
     n: int
     observed: float
     kappa: float | None
     per_label: Mapping[str, tuple[int, int, float | None]]
     disputed: tuple[Decision, ...]
+    both: tuple[Decision, ...] = ()
 
 
 def agreement(decisions: Iterable[Decision]) -> Agreement:
@@ -501,9 +564,10 @@ def agreement(decisions: Iterable[Decision]) -> Agreement:
     for label in (x for x in LABELS if any(x in p for p in pairs)):
         binary = [(a == label, b == label) for a, b in pairs]
         per_label[label] = (sum(a for a, _ in binary), sum(b for _, b in binary), kappa(binary))
-    disputed = sorted((d for d in both if d.first_label != d.second_label), key=lambda d: (d.resolved, d.row_id))
+    both.sort(key=lambda d: (d.first_label == d.second_label, d.resolved, d.row_id))
+    disputed = [d for d in both if d.first_label != d.second_label]
     observed = sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
-    return Agreement(len(pairs), observed, kappa(pairs), per_label, tuple(disputed))
+    return Agreement(len(pairs), observed, kappa(pairs), per_label, tuple(disputed), tuple(both))
 
 
 def kappa(pairs: Sequence[tuple[object, object]]) -> float | None:

@@ -28,6 +28,7 @@ SETTINGS = (
     Setting("undetermined_below", 0.40, "probability", "gap rows below this confidence read 待人工核定"),
     Setting("max_file_mb", 100, "MiB", "larger files are refused"),
     Setting("max_pages", 2000, "pages", "longer files are refused"),
+    Setting("reviewers", "", "names", "who may record decisions, separated by commas; empty is everybody who signs"),
     Setting("host", "localhost", "address", "interface the web UI binds to"),
     Setting("port", 8501, "port", "port of the web UI"),
 )
@@ -44,6 +45,7 @@ class Settings:
     undetermined_below: float
     max_file_mb: int
     max_pages: int
+    reviewers: str
     host: str
     port: int
 

@@ -22,6 +22,8 @@ from kb.errors import KbError, NotFoundError, UsageError
 @click.option("--row", help="Decide this row (an id as listed).")
 @click.option("--label", help="The 覆盖结论 to record.")
 @click.option("--note", help="差距说明 to record.")
+@click.option("--assign", help="受派人: who shall review --row, or all rows in --state.")
+@click.option("--assigned", help="List rows given to this person.")
 @click.option("--by", "who", default="", help="Who decides; recorded with the decision.")
 @click.option("--second", is_flag=True, help="Record as the second reading.")
 @click.option("--undo", is_flag=True, help="Take back the last decision of --by on --row.")
@@ -32,13 +34,29 @@ from kb.errors import KbError, NotFoundError, UsageError
     help="Read an edited ledger (.xlsx) back.",
 )
 def command(
-    corpus, index, encoder, as_json, national, scope, state, row, label, note, who, second, undo, ledger
+    corpus,
+    index,
+    encoder,
+    as_json,
+    national,
+    scope,
+    state,
+    row,
+    label,
+    note,
+    assign,
+    assigned,
+    who,
+    second,
+    undo,
+    ledger,
 ) -> None:
     """List what waits for people, record decisions, measure agreement."""
     from kb.review import ReviewLog, decide, states
+    from kb.review import assign as give
 
     settings = settings_from(corpus, index, encoder)
-    log = ReviewLog(settings.corpus / "reviews.jsonl")
+    log = ReviewLog(settings.corpus / "reviews.jsonl", settings.reviewers)
     library, local, rows = chosen_rows(settings, national, scope)
     by_id = {r.row_id: r for r in rows}
     if row and row not in by_id:
@@ -49,6 +67,12 @@ def command(
         if not row:
             raise UsageError("--undo needs --row")
         _report({"undone": log.undo(row, who).undoes}, as_json)
+    elif assign is not None:
+        if not row and not state:
+            raise UsageError("--assign needs --row or --state")
+        held = states(library, rows, log.decisions())
+        wanted = [by_id[row]] if row else [r for r in rows if held[r.row_id].state == state]
+        _report({"assigned": give(log, wanted, who, assign), "to": assign}, as_json)
     elif label or note:
         if not row:
             raise UsageError("--label and --note need --row")
@@ -57,15 +81,21 @@ def command(
         _report({"event": event.event_id, "row": row, "after": after}, as_json)
     else:
         held = states(library, rows, log.decisions())
-        _report(_summary(rows, held, state, log), as_json)
+        _report(_summary(rows, held, state, assigned, log), as_json)
 
 
-def _summary(rows, held, state, log) -> dict:
+def _summary(rows, held, state, assigned, log) -> dict:
     from kb.codec import to_json
     from kb.review import STATES, agreement
 
     found = agreement(s.decision for s in held.values() if s.decision)
-    listed = [r for r in rows if held[r.row_id].state == state] if state else []
+    listed = [
+        r
+        for r in rows
+        if (state or assigned)
+        and held[r.row_id].state in (state or held[r.row_id].state,)
+        and (not assigned or held[r.row_id].assignee == assigned)
+    ]
     return {
         "states": {k: sum(s.state == k for s in held.values()) for k in STATES},
         "agreement": {

@@ -21,6 +21,11 @@ def settings() -> Settings:
     return load_settings()
 
 
+def dark() -> bool:
+    """Whether this browser shows the dark theme."""
+    return st.context.theme.type == "dark"
+
+
 @st.cache_resource(max_entries=2, show_spinner="正在打开索引……")
 def _library(index: str, generation: str) -> Library:
     return Library(settings())
@@ -93,15 +98,16 @@ def judged_documents(library: Library, scope: ScopeChoice, doc_ids: Sequence[str
 
 
 @st.cache_resource
-def _log(path: str) -> ReviewLog:
+def _log(path: str, reviewers: str) -> ReviewLog:
     from pathlib import Path
 
-    return ReviewLog(Path(path))
+    return ReviewLog(Path(path), reviewers)
 
 
 def review_log() -> ReviewLog:
     """The decisions of this corpus."""
-    return _log(str(settings().corpus / "reviews.jsonl"))
+    current = settings()
+    return _log(str(current.corpus / "reviews.jsonl"), current.reviewers)
 
 
 def states_of(library: Library, rows: Sequence[GapRow]) -> dict[str, RowState]:
@@ -123,6 +129,12 @@ def reviewer() -> str:
         if signed_in
         else str(st.session_state.get("reviewer", "")).strip()
     )
+
+
+def is_reader() -> bool:
+    """True for somebody who may look and export, but not record: a name that is not among the reviewers."""
+    allowed = review_log().reviewers
+    return bool(allowed) and reviewer() not in allowed
 
 
 # -- the address --------------------------------------------------------------------------------------------------------

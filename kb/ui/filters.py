@@ -25,6 +25,8 @@ class RowFilter:
     numbers: str = ""
     states: Sequence[str] = ()
     who: str = ""
+    assignee: str = ""
+    actors: Sequence[str] = ()
     words: str = ""
     low: int = 0
     high: int = 100
@@ -42,16 +44,16 @@ def keeps(wanted: RowFilter, row: GapRow, state: RowState) -> bool:
         and (not wanted.numbers or bool(duty.amounts) == (wanted.numbers == WITH_NUMBER))
         and (not wanted.states or state.state in wanted.states)
         and (not wanted.who or wanted.who in people(state))
+        and (not wanted.assignee or wanted.assignee == state.assignee)
+        and (not wanted.actors or duty.actor in wanted.actors)
         and wanted.low <= round(row.assessment.confidence * 100) <= wanted.high
         and _says(row, wanted.words)
     )
 
 
 def people(state: RowState) -> set[str]:
-    """Everybody who acted on a row, and whom it is assigned to."""
-    if state.decision is None:
-        return set()
-    return {e.who for e in state.decision.history} | {state.decision.values.get("assignee", "")} - {""}
+    """Everybody who acted on a row."""
+    return {e.who for e in state.decision.history} if state.decision else set()
 
 
 def _says(row: GapRow, words: str) -> bool:
@@ -81,10 +83,13 @@ def options(rows: Iterable[GapRow], states: Mapping[str, RowState]) -> dict[str,
     """Values that occur, for the filter boxes."""
     rows = list(rows)
     topics = Counter(t for r in rows for t in r.requirement.topics)
+    actors = Counter(r.requirement.actor for r in rows if r.requirement.actor)
     return {
         "topics": [t for t, _ in topics.most_common()],
         "modalities": sorted({r.requirement.modality for r in rows}),
         "tiers": sorted({r.requirement.tier for r in rows}),
         "severities": [s for s in SEVERITIES if any(r.assessment.severity == s for r in rows)],
+        "actors": [a for a, _ in actors.most_common()],
         "people": sorted({p for s in states.values() for p in people(s)}),
+        "assignees": sorted({s.assignee for s in states.values()} - {""}),
     }

@@ -27,6 +27,8 @@ DEFAULTS: dict[str, object] = {
     "num": "",
     "st": [],
     "who": "",
+    "to": "",
+    "act": [],
     "k": "",
     "c": (0, 100),
     "row": "",
@@ -130,11 +132,14 @@ def _filters(rows: list[GapRow], states: dict[str, RowState], place) -> RowFilte
         ("m", held["modalities"]),
         ("a", held["tiers"]),
         ("st", list(STATES)),
+        ("act", held["actors"]),
     ):
         within(PAGE, name, values)
     within(PAGE, "num", ["", WITH_NUMBER, WITHOUT_NUMBER])
     within(PAGE, "who", ["", *held["people"]])
-    active = sum(bool(st.session_state[f"gaps.{n}"]) for n in ("sev", "t", "m", "a", "st", "num", "who", "k"))
+    within(PAGE, "to", ["", *held["assignees"]])
+    facets = ("sev", "t", "m", "a", "act", "st", "num", "who", "to", "k")
+    active = sum(bool(st.session_state[f"gaps.{n}"]) for n in facets)
     active += st.session_state["gaps.c"] != (0, 100)
     with (
         place,
@@ -153,9 +158,11 @@ def _filters(rows: list[GapRow], states: dict[str, RowState], place) -> RowFilte
         b.multiselect(
             "责任层级", held["tiers"], format_func=lambda v: TIER_NAMES.get(v, v), key="gaps.a", placeholder="不限"
         )
-        a.selectbox("期限和数量", ["", WITH_NUMBER, WITHOUT_NUMBER], format_func=lambda v: v or "不限", key="gaps.num")
-        b.multiselect("复核状态", list(STATES), format_func=STATES.get, key="gaps.st", placeholder="不限")
-        a.selectbox("复核人", ["", *held["people"]], format_func=lambda v: v or "不限", key="gaps.who")
+        a.multiselect("主体", held["actors"], key="gaps.act", placeholder="不限")
+        b.selectbox("期限和数量", ["", WITH_NUMBER, WITHOUT_NUMBER], format_func=lambda v: v or "不限", key="gaps.num")
+        a.multiselect("复核状态", list(STATES), format_func=STATES.get, key="gaps.st", placeholder="不限")
+        b.selectbox("复核人", ["", *held["people"]], format_func=lambda v: v or "不限", key="gaps.who")
+        a.selectbox("受派人", ["", *held["assignees"]], format_func=lambda v: v or "不限", key="gaps.to")
         b.slider("机器把握（%）", 0, 100, key="gaps.c")
         st.text_input("文字包含", key="gaps.k", placeholder="例如：风险评估（可用空格分开几个词）")
     value = st.session_state
@@ -168,6 +175,8 @@ def _filters(rows: list[GapRow], states: dict[str, RowState], place) -> RowFilte
         value["gaps.num"],
         value["gaps.st"],
         value["gaps.who"],
+        value["gaps.to"],
+        value["gaps.act"],
         value["gaps.k"],
         *value["gaps.c"],
     )
@@ -200,7 +209,9 @@ def in_words(wanted: RowFilter) -> str:
         *(TIER_NAMES.get(t, t) for t in wanted.tiers),
         wanted.numbers,
         *(STATES[s] for s in wanted.states),
-        wanted.who,
+        f"复核人 {wanted.who}" if wanted.who else "",
+        f"受派人 {wanted.assignee}" if wanted.assignee else "",
+        *wanted.actors,
         wanted.words,
     ]
     if (wanted.low, wanted.high) != (0, 100):

@@ -293,7 +293,7 @@ def _dot(info: DocumentInfo, cites, cited, names) -> str:
         return f'"{_quoted(doc_id)}" [label="{title}", fillcolor="{colours.get(meta.level if meta else "", "#ffffff")}"{", penwidth=2" if bold else ""}];'
 
     lines = [
-        'digraph { rankdir=LR; bgcolor="transparent"; node [shape=box, style="rounded,filled", fontname="Noto Sans CJK SC", fontsize=11]; edge [color="#8892a0", fontsize=10];'
+        'digraph { rankdir=LR; bgcolor="transparent"; node [shape=box, style="rounded,filled", fontname="Noto Sans CJK SC", fontsize=11]; edge [color="#8892a0", fontcolor="#8892a0", fontsize=10];'
     ]
     lines += [node(info.doc_id, True), *(node(i) for i, _ in (*cites, *cited))]
     lines += [f'"{_quoted(info.doc_id)}" -> "{_quoted(i)}" [label="{n}"];' for i, n in cites]

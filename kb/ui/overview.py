@@ -10,7 +10,7 @@ from kb.metadata import status_on
 from kb.models import LEVEL_NAMES, LEVELS, STATUS_NAMES
 from kb.review import STATES
 from kb.rows import DEFAULT_SCOPE, SCOPES, GapRow, ScopeChoice, national_documents, scope_choice, today
-from kb.ui.data import judged_documents, publish, restore, rows_of, states_of, within
+from kb.ui.data import dark, judged_documents, publish, restore, rows_of, states_of, within
 from kb.ui.detail import short_title
 from kb.ui.markup import escape, plain
 from kb.ui.names import QUALITY_NAMES
@@ -18,6 +18,9 @@ from kb.ui.summary import OPEN_LABELS, OTHER, Cell, by_kind, date_of, heat, newe
 
 PAGE = "overview"
 DEFAULTS: dict[str, object] = {"s": DEFAULT_SCOPE}
+# all answered, half, nothing answered
+HEAT = ((201, 231, 207), (255, 236, 179), (243, 170, 160))
+DARK_HEAT = ((30, 70, 42), (94, 76, 20), (122, 44, 36))
 # column heads of the heat map, four characters each; the whole name is in the help text
 SHORT = {
     "数据产权与权益": "产权权益",
@@ -157,10 +160,10 @@ def _colour(cell: Cell | None) -> str:
     """Background from green over yellow to red; nothing where no duty applies."""
     if cell is None or cell.heat is None:
         return ""
-    low, middle, high = (201, 231, 207), (255, 236, 179), (243, 170, 160)
+    low, middle, high = DARK_HEAT if dark() else HEAT
     a, b, share = (low, middle, cell.heat * 2) if cell.heat < 0.5 else (middle, high, cell.heat * 2 - 1)
     r, g, b_ = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
-    return f"background-color: rgb({r},{g},{b_}); color: #222"
+    return f"background-color: rgb({r},{g},{b_}); color: {'#f2f2f2' if dark() else '#222'}"
 
 
 def _waiting(rows: list[GapRow], states: dict, scope: ScopeChoice) -> None:

@@ -16,6 +16,7 @@ from kb.review import (
     ReviewConflict,
     RowState,
     agreement,
+    assign,
     decide,
     format_evidence,
     local_time,
@@ -25,6 +26,7 @@ from kb.review import (
 from kb.rows import GapRow, ScopeChoice, national_documents
 from kb.ui import detail
 from kb.ui.data import (
+    is_reader,
     judged_documents,
     publish,
     restore,
@@ -47,6 +49,7 @@ DEFAULTS: dict[str, object] = {
     "q": "open",
     "l": [],
     "mine": "",
+    "to": "",
     "row": "",
     "v": "逐条复核",
 }
@@ -66,6 +69,8 @@ KEYS = {"1": "已覆盖", "2": "部分覆盖", "3": "未覆盖", "4": "疑似不
 def page(library: Library) -> None:
     """Draw the page; the row at hand lives in the address."""
     restore(PAGE, DEFAULTS)
+    if row_id := st.session_state.pop("review:go", None):
+        st.session_state["review.v"], st.session_state["review.row"] = VIEWS[0], row_id
     within(PAGE, "v", VIEWS)
     head, views = st.columns([1, 2.4], vertical_alignment="center")
     head.title("对照与复核")
@@ -102,42 +107,54 @@ def page(library: Library) -> None:
 
 
 def who_am_i() -> None:
-    """The name that decisions are recorded under."""
-    if getattr(st.user, "is_logged_in", False):
-        st.text_input("复核人", reviewer(), disabled=True)
-    else:
-        st.session_state.setdefault("reviewer", "")
-        st.text_input("复核人", key="reviewer", placeholder="署名后才能记录", max_chars=30, persist_state="session")
+    """The name that decisions are recorded under, and whether it may record any."""
+    signed_in = getattr(st.user, "is_logged_in", False)
+    role = "复核人"
+    if is_reader():
+        role = "读者：只能查看和导出" if reviewer() else "署名后才能记录"
+    if signed_in:
+        st.text_input(role, reviewer(), disabled=True)
+        return
+    st.session_state.setdefault("reviewer", "")
+    st.text_input(
+        "复核人",
+        key="reviewer",
+        placeholder="署名后才能记录",
+        max_chars=30,
+        persist_state="session",
+        help="姓名与每条记录一起保存" if role == "复核人" else "您目前是读者：可以查看和导出；复核人名单由管理员设置",
+    )
+    if role.startswith("读者"):
+        st.caption(f":material/lock: {role}")
 
 
 # -- one row after another ----------------------------------------------------------------------------------------------
 
 
 def _queue(library: Library, rows: list[GapRow], states: Mapping[str, RowState]) -> None:
-    counts = {q: sum(q in ("all", states[r.row_id].state) for r in rows) for q in QUEUES}
-    for column, (q, name) in zip(st.columns(len(QUEUES)), QUEUES.items(), strict=True):
-        column.button(
-            f"**{counts[q]}**  \n{name}",
-            key=f"queue:{q}",
-            width="stretch",
-            on_click=_set,
-            args=("q", q),
-            type="primary" if st.session_state["review.q"] == q else "secondary",
-        )
+    tiles = st.container()
     names = sorted({p for s in states.values() for p in people(s)})
-    a, b, c = st.columns([2, 1.2, 1.2])
+    given = sorted({s.assignee for s in states.values()} - {""})
+    a, b, c, d, e = st.columns([1.7, 1, 1, 0.9, 1], vertical_alignment="center")
     within(PAGE, "l", LABELS)
     within(PAGE, "mine", ["", *names])
+    within(PAGE, "to", ["", *given])
     a.multiselect("结论", LABELS, key="review.l", placeholder="全部结论", label_visibility="collapsed")
-    b.selectbox(
-        "经手人",
-        ["", *names],
-        format_func=lambda v: f"经手人：{v or '不限'}",
-        key="review.mine",
-        label_visibility="collapsed",
-    )
-    second = c.toggle("第二人复核", key="second", help="独立判断：先不显示他人的结论", persist_state="session")
-    queue = [r for r in rows if _wanted(states[r.row_id])]
+    for column, name, key, values in ((b, "复核人", "mine", names), (c, "受派人", "to", given)):
+        column.selectbox(
+            name,
+            ["", *values],
+            format_func=lambda v, name=name: f"{name}：{v or '不限'}",
+            key=f"review.{key}",
+            label_visibility="collapsed",
+        )
+    second = e.toggle("第二人复核", key="second", help="独立判断：先不显示他人的结论", persist_state="session")
+    mine = [r for r in rows if _of_people(states[r.row_id])]
+    queue = _for_second(mine, states) if second else [r for r in mine if _in_queue(states[r.row_id])]
+    with tiles:
+        _queues(mine, states, second, len(queue))
+    with d:
+        _give(queue)
     ids = [r.row_id for r in queue]
     asked = st.session_state["review.row"]
     if asked and asked not in ids and (found := next((r for r in rows if r.row_id == asked), None)):
@@ -160,13 +177,61 @@ def _set(name: str, value: object) -> None:
         st.session_state["review.row"] = ""
 
 
-def _wanted(state: RowState) -> bool:
+def _queues(mine: list[GapRow], states: Mapping[str, RowState], second: bool, waiting: int) -> None:
+    """How many rows stand where, within the other filters; a second reader has one queue of their own."""
+    if second:
+        st.info(f"第二人复核：有 {waiting} 条已由他人复核、您还没有看过。您的判断不受他人结论影响。")
+        return
+    counts = {q: sum(q in ("all", states[r.row_id].state) for r in mine) for q in QUEUES}
+    for column, (q, name) in zip(st.columns(len(QUEUES)), QUEUES.items(), strict=True):
+        column.button(
+            f"**{counts[q]}**  \n{name}",
+            key=f"queue:{q}",
+            width="stretch",
+            on_click=_set,
+            args=("q", q),
+            type="primary" if st.session_state["review.q"] == q else "secondary",
+        )
+
+
+def _for_second(rows: list[GapRow], states: Mapping[str, RowState]) -> list[GapRow]:
+    """Rows that somebody else has decided and that nobody has read a second time."""
+    out = []
+    for row in rows:
+        decision = states[row.row_id].decision
+        if decision and decision.first_label and decision.first_who != reviewer() and not decision.second_label:
+            out.append(row)
+    return out
+
+
+def _give(queue: list[GapRow]) -> None:
+    """Give the rows of the queue to a person."""
+    with st.popover("分派", icon=":material/person_add:", width="stretch", disabled=not queue or is_reader()):
+        st.caption(f"把当前列出的条目交给一位复核人；从第一条数起，共 {len(queue)} 条。")
+        to = st.text_input("受派人", key="give:to", max_chars=30, placeholder="姓名；留空为收回")
+        n = st.number_input("条数", 1, max(len(queue), 1), min(50, max(len(queue), 1)), key=f"give:n:{len(queue)}")
+        st.button("分派", type="primary", on_click=_assign, args=(queue, to, int(n)), key="give:do")
+
+
+def _assign(queue: list[GapRow], to: str, n: int) -> None:
+    try:
+        done = assign(review_log(), queue[:n], reviewer(), to)
+        st.toast(plain(f"已分派 {done} 条{'给 ' + to if to else '（收回）'}"), icon=":material/person_add:")
+    except ReviewError as error:
+        st.session_state["review:problem"] = str(error)
+
+
+def _of_people(state: RowState) -> bool:
     value = st.session_state
     return (
-        value["review.q"] in ("all", state.state)
-        and (not value["review.l"] or state.label in value["review.l"])
+        (not value["review.l"] or state.label in value["review.l"])
         and (not value["review.mine"] or value["review.mine"] in people(state))
+        and (not value["review.to"] or value["review.to"] == state.assignee)
     )
+
+
+def _in_queue(state: RowState) -> bool:
+    return st.session_state["review.q"] in ("all", state.state)
 
 
 def _bar(library: Library, row: GapRow, state: RowState, ids: list[str], at: int, second: bool) -> None:
@@ -196,9 +261,9 @@ def _bar(library: Library, row: GapRow, state: RowState, ids: list[str], at: int
         args=(row,),
         width="stretch",
         help="撤销本人在这一条上的最后一次记录",
-        disabled=not seen,
+        disabled=not seen or reader,
     )
-    proposed = row.assessment.proposed_label
+    proposed, reader = row.assessment.proposed_label, is_reader()
     first, *others = st.columns([1.5, *[1] * len(KEYS)])
     first.button(
         "确认机器结论",
@@ -206,6 +271,7 @@ def _bar(library: Library, row: GapRow, state: RowState, ids: list[str], at: int
         type="primary",
         width="stretch",
         help=f"机器结论：{proposed}",
+        disabled=reader,
         on_click=_decide,
         args=(library, row, proposed, seen, after_this, second),
     )
@@ -217,6 +283,7 @@ def _bar(library: Library, row: GapRow, state: RowState, ids: list[str], at: int
             on_click=_decide,
             args=(library, row, label, seen, after_this, second),
             help=f"改判为“{label}”",
+            disabled=reader,
         )
     if state.decision and not second:
         _stands(row, state)
@@ -271,8 +338,8 @@ def _opinion(library: Library, row: GapRow, state: RowState, position: int) -> N
             progress = d.selectbox(
                 "状态", steps, index=_index(steps, held.get("progress")), format_func=lambda v: v or "—"
             )
-            assignee = e.text_input("复核分工", held.get("assignee", ""), max_chars=30, placeholder="交给谁复核")
-            if st.form_submit_button("保存"):
+            assignee = e.text_input("受派人", held.get("assignee", ""), max_chars=30, placeholder="交给谁复核")
+            if st.form_submit_button("保存", disabled=is_reader()):
                 new = {
                     "note": note,
                     "measure": measure,
@@ -309,6 +376,7 @@ def _opinion(library: Library, row: GapRow, state: RowState, position: int) -> N
             on_click=_save,
             args=(library, row, {"evidence": format_evidence([(doc, article)])}, seen),
             help="代替机器找到的条文，报告中引用这一条",
+            disabled=is_reader(),
         )
 
 
@@ -366,7 +434,7 @@ def _message(library: Library, row: GapRow) -> None:
         return
     _, after, role, conflict = pending
     mine = "；".join(f"{FIELDS[k]}：{v}" for k, v in after.items())
-    theirs = "；".join(f"{FIELDS[k]}：{v}" for k, v in conflict.current.history[-1].after.items()) or "已撤销"
+    theirs = "；".join(f"{FIELDS[k]}：{v}" for k, v in conflict.current.last.after.items()) or "已撤销"
     st.warning(plain(f"{conflict.message}（{theirs}）。你的内容尚未写入（{mine}）。"), icon=":material/group:")
     a, b, _ = st.columns([1.2, 1.2, 4])
     a.button("仍然提交", on_click=_save, args=(library, row, after, None, role), type="primary")
@@ -419,31 +487,65 @@ def _agreement(rows: list[GapRow], states: Mapping[str, RowState]) -> None:
     if not found.n:
         st.info("还没有两人都看过的条目。请第二位复核人署名后，打开“第二人复核”独立判断。")
         return
-    a, b, c = st.columns(3)
-    a.metric("两人都看过", f"{found.n} 条")
-    b.metric("结论相同", f"{found.observed:.0%}")
+    differ = {d.row_id for d in found.disputed}
+    parts = {
+        "differ": ("结论不同", len(differ)),
+        "same": ("结论相同", found.n - len(differ)),
+        "both": ("两人都看过", found.n),
+    }
+    a, b, c = st.columns([2.4, 1, 1], vertical_alignment="bottom")
+    part = a.segmented_control(
+        "列出",
+        list(parts),
+        format_func=lambda k: f"{parts[k][0]} {parts[k][1]}",
+        key="agreement:part",
+        default="differ",
+        required=True,
+    )
+    b.metric("相同比例", f"{found.observed:.0%}")
     c.metric("一致性系数 κ", "—" if found.kappa is None else f"{found.kappa:.2f}", help="1 为完全一致，0 相当于随机")
-    st.dataframe(
+    labels = list(found.per_label)
+    event = st.dataframe(
         [
             {"结论": k, "第一人": n, "第二人": m, "κ": "—" if v is None else f"{v:.2f}"}
             for k, (n, m, v) in found.per_label.items()
         ],
         hide_index=True,
         width="stretch",
+        on_select="rerun",
+        selection_mode="single-row",
+        key="agreement:labels",
+        height=36 * len(labels) + 38,
     )
-    st.markdown(f"**结论不同的条目（{len(found.disputed)}）**")
-    for d in found.disputed:
-        first = d.history[0]
-        text, button = st.columns([6, 1], vertical_alignment="center")
-        resolved = f"　已定为 {d.values['label']}" if d.resolved else ""
-        text.markdown(
-            f"《{plain(first.doc_id)}》{plain(first.address)}　{plain(d.first_who)}：{d.first_label}　{plain(d.second_who)}：{d.second_label}{resolved}"
-        )
-        button.button("查看", key=f"see:{d.row_id}", on_click=_open, args=(d.row_id,))
-
-
-def _open(row_id: str) -> None:
-    st.session_state["review.v"], st.session_state["review.row"] = VIEWS[0], row_id
+    label = labels[event.selection.rows[0]] if event.selection.rows and event.selection.rows[0] < len(labels) else ""
+    shown = [
+        d
+        for d in found.both
+        if (part == "both" or (d.row_id in differ) == (part == "differ"))
+        and (not label or label in (d.first_label, d.second_label))
+    ]
+    st.caption(f"{parts[part][0]}{f'、任一人判为“{label}”' if label else ''}：{len(shown)} 条。点选一行打开。")
+    event = st.dataframe(
+        [
+            {
+                "国家文件": d.history[0].doc_id,
+                "条款": d.history[0].address,
+                "第一人": f"{d.first_who}：{d.first_label}",
+                "第二人": f"{d.second_who}：{d.second_label}",
+                "定夺": f"{d.who}：{d.values['label']}" if d.resolved else "待定夺" if d.row_id in differ else "—",
+            }
+            for d in shown
+        ],
+        hide_index=True,
+        width="stretch",
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"agreement:rows:{part}:{label}:{len(shown)}:{st.session_state.get('agreement:turn', 0)}",
+    )
+    if event.selection.rows and event.selection.rows[0] < len(shown):
+        st.session_state["agreement:turn"] = st.session_state.get("agreement:turn", 0) + 1
+        st.session_state["review:go"] = shown[event.selection.rows[0]].row_id
+        st.rerun()
 
 
 def _import(library: Library, rows: list[GapRow], states: Mapping[str, RowState], scope: ScopeChoice) -> None:
@@ -470,9 +572,11 @@ def _import(library: Library, rows: list[GapRow], states: Mapping[str, RowState]
     )
     for text in (*ledger.refused, *ledger.unknown):
         st.caption(f"· {plain(text)}")
-    if ledger.edits and st.button("写入", type="primary"):
+    if ledger.edits and st.button("写入", type="primary", disabled=is_reader()):
         done, conflicts = apply_ledger(library, by_id, ledger, reviewer())
         st.success(f"已写入 {done} 行。")
+        if conflicts:
+            st.markdown(f"**没有写入的 {len(conflicts)} 行**")
         for text in conflicts:
             st.warning(plain(text))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from kb.errors import IndexError_, KbError
-from kb.ui.data import library_or_none, library_or_stop
+from kb.ui.data import dark, library_or_none, library_or_stop
 
 # url path, title, icon, module (with a function `page(library)`)
 PAGES = (
@@ -45,17 +45,44 @@ mark {background: #ffe58a; color: inherit; padding: 0 1px; border-radius: 2px;}
 .kb-box {border: 1px solid rgba(128,128,128,.35); border-radius: 6px; padding: .6em .9em; margin: .4em 0;}
 .kb-cite {font-weight: 600; margin: .2em 0 .3em;}
 .kb-line {margin: .35em 0; line-height: 1.7;}
-.kb-l-covered {background: #2e7d4f; color: #fff;} .kb-l-partial {background: #c98a00; color: #fff;}
+.kb-l-covered {background: #2e7d4f; color: #fff;} .kb-l-partial {background: #a66f00; color: #fff;}
 .kb-l-gap {background: #c0392b; color: #fff;} .kb-l-differs {background: #8e44ad; color: #fff;}
-.kb-l-direct {background: #2c6fb3; color: #fff;} .kb-l-na {background: #8a8f98; color: #fff;} .kb-l-open {background: #5d6470; color: #fff;}
+.kb-l-direct {background: #2c6fb3; color: #fff;} .kb-l-na {background: #6f757e; color: #fff;} .kb-l-open {background: #5d6470; color: #fff;}
+[data-testid="stFileUploaderDropzone"] [data-testid="stBaseButton-secondary"] [data-testid="stMarkdownContainer"] p {font-size: 0;}
+[data-testid="stFileUploaderDropzone"] [data-testid="stBaseButton-secondary"] [data-testid="stMarkdownContainer"] p::after {
+  content: "选择文件"; font-size: .95rem;}
+[data-testid="stFileUploaderDropzoneInstructions"] {font-size: 0;}
+[data-testid="stFileUploaderDropzoneInstructions"] * {font-size: 0 !important;}
+[data-testid="stFileUploaderDropzoneInstructions"]::after {content: "也可以直接拖到这里"; font-size: .88rem; opacity: .7;}
+[data-testid="stFileUploader"]:has([data-testid="stFileChip"][aria-invalid="true"])::after {
+  content: "带感叹号的文件没有上传：单个文件不能超过上面写明的大小，类型也须在列。请压缩、拆分或另存后再试；其他文件不受影响。";
+  display: block; margin-top: .5em; padding: .6em .9em; border-radius: 6px; line-height: 1.6;
+  background: #ffe9e7; color: #7a120a; border: 1px solid #e6a39d;}
 </style>
 """
+DARK = """
+<style>
+.kb-national {background: #4a1f1b; color: #ffc9c2;} .kb-guangdong {background: #1d3a22; color: #bfe6c5;}
+.kb-shenzhen {background: #1b314d; color: #bcd7f7;} .kb-peers {background: #3a3d42; color: #ddd;}
+.kb-warn {background: #4a3a10; color: #ffdf94;} .kb-digest {background: #3b2350; color: #e3c8f7;}
+.kb-missing {background: #5a211c; color: #ffcfc9; border-bottom-color: #ff8a7d;}
+.kb-differs {background: #563a0d; color: #ffdfae; border-bottom-color: #ffb547;}
+.kb-hit, mark {background: #5c4a08; color: #ffeaa3;}
+.kb-same {background: #1f4128; color: #c9f0d1;}
+.kb-added {background: #1d3a5c; color: #cfe3fb; border-bottom-color: #7fb2ea;}
+[data-testid="stFileUploader"]:has([data-testid="stFileChip"][aria-invalid="true"])::after {
+  background: #4a1f1b; color: #ffd3cd; border-color: #8f4a43;}
+</style>
+"""
+ABOUT = "**对标** · 数据治理政策知识库。结论由程序比对得出，供研究、起草和审查参考，均须人工核实。"
 
 
 def run() -> None:
     """Draw the navigation and the page that the address names."""
-    st.set_page_config(page_title="对标 · 数据治理政策知识库", page_icon="📚", layout="wide")
-    st.html(STYLE)
+    st.set_page_config(
+        page_title="对标 · 数据治理政策知识库", page_icon="📚", layout="wide", menu_items={"About": ABOUT}
+    )
+    st.html(STYLE + (DARK if dark() else ""))
     pages = [
         st.Page(_opener(module), title=title, icon=icon, url_path=path, default=path == "overview")
         for path, title, icon, module in PAGES
