@@ -372,3 +372,16 @@ def test_a_quick_run_judges_new_national_documents_whole(settings):
     quick = update(settings, quick=True).note
     exact = gap.gap_rows(Library(settings), ["国家数据丁办法"], gap.scope_choice(Library(settings)))
     assert [(d.row_id, d.label) for d in quick.duties] == [(r.row_id, r.assessment.label) for r in exact]
+
+
+def test_progress_says_counts_and_the_time_left(monkeypatch, capsys):
+    from kb.cli import Meter, duration
+
+    assert Meter.line("embed", 25, 100, 30.0) == "embed    " + "█" * 6 + "░" * 18 + " 25/100  about 1 min 30 s left"
+    assert Meter.line("read", 84, 84, 3.4).endswith(" 84/84  3 s")
+    assert Meter.line("judge", 0, 10, 0.0).endswith("0/10  …") and Meter.line("read", 0, 0, 0.0)
+    assert (duration(59.6), duration(7500)) == ("1 min 00 s", "2 h 05 min")
+    meter = Meter()
+    for done in range(1, 6):
+        meter("read", done, 5)  # no terminal: one line, at the end
+    assert capsys.readouterr().err.splitlines() == ["read     " + "█" * 24 + " 5/5  0 s"]

@@ -104,19 +104,46 @@ def print_json(value: object) -> None:
 
 
 class Meter:
-    """Progress on stderr: one line a stage, rewritten in place, with the time left; silent when not a terminal."""
+    """Progress on stderr: a bar a stage, rewritten in place, with counts and the time left; without a terminal one line at its end."""
+
+    WIDTH = 24
 
     def __init__(self) -> None:
-        self._stage, self._started = "", 0.0
+        self._started: dict[str, float] = {}
+        self._shown = 0.0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         import time
 
-        if stage != self._stage:
-            self._stage, self._started = stage, time.monotonic()
-        if not sys.stderr.isatty() and done != total:
+        now = time.monotonic()
+        # a stage may be interrupted by another (a scanned file while files are read) and goes on with its own clock
+        spent = now - self._started.setdefault(stage, now)
+        live, ended = sys.stderr.isatty(), done >= total
+        if not ended and (not live or now - self._shown < 0.1):
             return
-        spent = time.monotonic() - self._started
-        left = spent / done * (total - done) if done else 0.0
-        end = "\n" if done == total else ""
-        click.echo(f"\r{stage}: {done:,}/{total:,}  about {left:.0f} s left   {end}", err=True, nl=False)
+        self._shown = now
+        if ended:
+            del self._started[stage]
+        line = self.line(stage, done, total, spent)
+        click.echo(f"\r{line}\x1b[K" if live else line, err=True, nl=ended)
+
+    @classmethod
+    def line(cls, stage: str, done: int, total: int, spent: float) -> str:
+        """One stage as text; `spent` is in seconds. The first item of a stage says nothing about its speed yet."""
+        filled = cls.WIDTH * done // total if total else cls.WIDTH
+        bar = "█" * filled + "░" * (cls.WIDTH - filled)
+        if done >= total:
+            when = duration(spent)
+        else:
+            when = f"about {duration(spent / done * (total - done))} left" if done and spent > 0.5 else "…"
+        return f"{stage:<8} {bar} {done:,}/{total:,}  {when}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 4 s, 3 min 20 s, 2 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
