@@ -239,6 +239,7 @@ def _bar(library: Library, row: GapRow, state: RowState, ids: list[str], at: int
     seen = state.decision.last_event if state.decision else ""
     after_this = ids[at + 1] if at + 1 < len(ids) else ids[at - 1] if at else row.row_id
     _message(library, row)
+    reader = is_reader()
     title, back, forth, undo = st.columns([5, 1, 1, 1.2], vertical_alignment="center")
     title.markdown(
         f"**第 {at + 1} / {len(ids)} 条　《{plain(row.national.meta.title)}》{plain(row.requirement.address)}**"
@@ -263,7 +264,7 @@ def _bar(library: Library, row: GapRow, state: RowState, ids: list[str], at: int
         help="撤销本人在这一条上的最后一次记录",
         disabled=not seen or reader,
     )
-    proposed, reader = row.assessment.proposed_label, is_reader()
+    proposed = row.assessment.proposed_label
     first, *others = st.columns([1.5, *[1] * len(KEYS)])
     first.button(
         "确认机器结论",

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from kb.errors import IndexError_, KbError
-from kb.ui.data import dark, library_or_none, library_or_stop
+from kb.index import current_generation
+from kb.ui.data import dark, library_or_none, library_or_stop, settings
 
 # url path, title, icon, module (with a function `page(library)`)
 PAGES = (
@@ -83,18 +84,38 @@ def run() -> None:
         page_title="对标 · 数据治理政策知识库", page_icon="📚", layout="wide", menu_items={"About": ABOUT}
     )
     st.html(STYLE + (DARK if dark() else ""))
+    _signed_in_or_stop()
     pages = [
         st.Page(_opener(module), title=title, icon=icon, url_path=path, default=path == "overview")
         for path, title, icon, module in PAGES
     ]
     st.session_state["pages"] = {page.url_path or PAGES[0][0]: page for page in pages}
     chosen = st.navigation(pages, position="top")
+    _follow_index()
     try:
         chosen.run()
     except KbError as error:
         st.error(error.message)
         if error.hint:
             st.caption(error.hint)
+
+
+def _signed_in_or_stop() -> None:
+    """Where sign-in is set up (`[auth]` in .streamlit/secrets.toml), nobody sees a page before it."""
+    if not st.secrets.load_if_toml_exists() or "auth" not in st.secrets or st.user.is_logged_in:
+        return
+    st.title("对标 · 数据治理政策知识库")
+    st.write("请先登录。登录后，复核记录以您的账号署名。")
+    st.button("登录", type="primary", on_click=st.login)
+    st.stop()
+
+
+@st.fragment(run_every="20s")
+def _follow_index() -> None:
+    """Reload an open page when the index was rebuilt under it; the page then says so (`library_or_none`)."""
+    seen = st.session_state.get("generation")
+    if seen and current_generation(settings().index) not in (seen, None):
+        st.rerun(scope="app")
 
 
 def _opener(module: str) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""更新: add files with a preview, build with real progress, and see what changed."""
+"""更新: add files with a preview, build with real progress, look through the inbox, and see what changed, now and before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kb.models import LEVEL_NAMES, LEVELS, STATUS_NAMES
 from kb.ui.data import settings
 from kb.ui.markup import plain
 from kb.ui.names import QUALITY_NAMES
-from kb.update import update
+from kb.update import notes, read_note, update
 
 AUTO = "自动"
 ITEM_STATES = {
@@ -27,7 +27,7 @@ ITEM_STATES = {
     "undecided": "请在上面指明层级",
 }
 DATE_NAMES = {"signed_on": "成文", "promulgated_on": "公布", "effective_on": "施行", "expires_on": "失效"}
-STAGES = {"read": "读取文件", "embed": "计算语义", "judge": "比对", "write": "写入"}
+STAGES = {"inbox": "查看收件箱", "read": "读取文件", "embed": "计算语义", "judge": "比对", "write": "写入"}
 
 
 def page(library: Library | None) -> None:
@@ -38,7 +38,9 @@ def page(library: Library | None) -> None:
         _add()
     with right:
         _build(library)
+    _inbox()
     _last(library)
+    _earlier()
 
 
 def _add() -> None:
@@ -53,11 +55,12 @@ def _add() -> None:
         help="自动：按标题和制定机关判断",
     )
     limit = settings().max_file_mb
+    folder = st.toggle("选择整个文件夹", key="update:folder")
     files = st.file_uploader(
-        f"选择文件（PDF、Word、OFD、网页、文本；每个不超过 {limit} MB）",
-        accept_multiple_files=True,
+        f"选择{'文件夹' if folder else '文件'}（PDF、Word、OFD、网页、文本、ZIP；每个不超过 {limit} MB）",
+        accept_multiple_files="directory" if folder else True,
         max_upload_size=limit,
-        key=f"update:files:{st.session_state.get('update:turn', 0)}",
+        key=f"update:files:{folder}:{st.session_state.get('update:turn', 0)}",
     )
     if not files:
         st.caption(
@@ -123,13 +126,16 @@ def _preview(item) -> None:
 def _build(library: Library | None) -> None:
     st.subheader("建立索引")
     st.caption("只处理有变化的文件；中途关闭页面不影响结果，原索引在完成前一直可用。")
+    quick = library is not None and st.checkbox(
+        "快速：只重新比对受影响的要求", help="其余要求沿用上次结论；下次不勾选时全部重新比对", key="update:quick"
+    )
     if st.button("更新索引", type="primary" if library is None else "secondary", width="stretch"):
-        _run()
+        _run(quick=quick)
     if st.button("全部重建", width="stretch", help="规则或模型更新后使用"):
         _run(force=True)
 
 
-def _run(force: bool = False) -> None:
+def _run(force: bool = False, quick: bool = False) -> None:
     """Build in a thread, show its progress here, and keep what changed for after the reload."""
     events: queue.Queue = queue.Queue()
     result: dict = {}
@@ -140,7 +146,7 @@ def _run(force: bool = False) -> None:
             if force:
                 result["summary"] = build(current, progress=lambda *event: events.put(event), force=True)
             else:
-                done = update(current, progress=lambda *event: events.put(event))
+                done = update(current, progress=lambda *event: events.put(event), quick=quick)
                 result["summary"], result["note"] = done.summary, done.note
         except KbError as error:
             result["error"] = error
@@ -237,3 +243,152 @@ def _last(library: Library | None) -> None:
                 width="stretch",
                 height=300,
             )
+
+
+# -- the inbox --------------------------------------------------------------------------------------------------------------
+
+
+def _inbox() -> None:
+    """Links found on watched pages and files dropped into the inbox, each with why it waits; people take or refuse them."""
+    from kb import watch
+    from kb.inbox import STATES, reject, waiting
+
+    current = settings()
+    head, look = st.columns([5, 1.4], vertical_alignment="bottom")
+    head.subheader("收件箱")
+    if look.button(
+        "查看来源网页", icon=":material/travel_explore:", width="stretch", help="需要联网；只记录链接，不下载"
+    ):
+        with st.spinner("正在查看来源网页……"):
+            _tried(lambda: _looked(watch.watch_all(current)))
+    _told()
+    everything = st.session_state.get("update:all", False)
+    try:
+        rows = waiting(current, everything=everything)
+    except KbError as error:
+        st.error(plain(f"{error.message} {error.hint}"))
+        return
+    st.toggle("也列出已收录、重复、不相关和已忽略的", key="update:all")
+    if not rows:
+        st.caption("没有待处理的链接或文件。可以把下载的文件放进 corpus/inbox 文件夹，或点“查看来源网页”。")
+        return
+    c = st.column_config
+    event = st.dataframe(
+        [
+            {
+                "状态": STATES[w.state],
+                "日期": w.date,
+                "名称": w.title,
+                "层级": LEVEL_NAMES.get(w.level, ""),
+                "与馆藏的关系": w.relation,
+                "原因": w.reason,
+                "来源": w.source or "放入的文件",
+                "网址": w.url or None,
+            }
+            for w in rows
+        ],
+        hide_index=True,
+        width="stretch",
+        height=min(36 * len(rows) + 38, 330),
+        on_select="rerun",
+        selection_mode="multi-row",
+        key=f"inbox:{hash(tuple((w.id, w.state) for w in rows))}",
+        column_config={
+            "名称": c.TextColumn(width=330),
+            "原因": c.TextColumn(width=260),
+            "网址": c.LinkColumn(width=120),
+        },
+    )
+    chosen = [rows[i] for i in event.selection.rows if i < len(rows)]
+    st.caption(
+        f"共 {len(rows)} 项，已选 {len(chosen)} 项。采用：链接会下载后检查，暂缓的文件按人工决定收入；通过检查的文件由“更新索引”入库。"
+    )
+    level, take, drop, redesigned = st.columns([2, 1, 1, 1.6], vertical_alignment="bottom")
+    where = level.selectbox(
+        "层级（文件自己没有写明时）",
+        ["", *LEVELS],
+        format_func=lambda v: LEVEL_NAMES.get(v, "按内容判断"),
+        key="inbox:level",
+    )
+    ids = [w.id for w in chosen]
+    take.button(
+        "采用",
+        width="stretch",
+        type="primary",
+        disabled=not ids,
+        on_click=_tried,
+        args=(lambda: _taken(watch.approve(current, ids, level=where or None)),),
+    )
+    drop.button("忽略", width="stretch", disabled=not ids, on_click=_tried, args=(lambda: reject(current, ids),))
+    sources = sorted({w.source for w in chosen if w.state == "unsure"})
+    redesigned.button(
+        "这个网页已改版，链接可信",
+        width="stretch",
+        disabled=not sources,
+        on_click=_tried,
+        args=(lambda: watch.accept(current, sources),),
+    )
+
+
+def _tried(act) -> None:
+    """Do what a button asks for; an error is told on the page, not thrown at the reader."""
+    try:
+        act()
+    except KbError as error:
+        st.session_state["inbox:told"] = ("error", f"{error.message} {error.hint}")
+
+
+def _looked(result) -> None:
+    lines = [f"查看了 {len(result.sources)} 个来源，新发现 {len(result.items)} 个链接。"]
+    lines += [f"{f.where}：{f.what}" for f in result.findings if f.severity == "error"][:8]
+    st.session_state["inbox:told"] = ("warning" if len(lines) > 1 else "success", "\n\n".join(map(plain, lines)))
+
+
+def _taken(names: list[str]) -> None:
+    said = (
+        f"已收入文库 {len(names)} 份：{'、'.join(names[:10])}。点“更新索引”后可以检索和比对。"
+        if names
+        else "已下载，检查结果见下表。"
+    )
+    st.session_state["inbox:told"] = ("success", plain(said))
+
+
+def _told() -> None:
+    if told := st.session_state.pop("inbox:told", None):
+        kind, text = told
+        {"error": st.error, "warning": st.warning, "success": st.success}[kind](
+            text if kind != "error" else plain(text)
+        )
+
+
+# -- earlier notes ----------------------------------------------------------------------------------------------------------
+
+
+def _earlier() -> None:
+    """Change notes of earlier runs, newest first."""
+    held = notes(settings())
+    if not held:
+        return
+    st.subheader("历次更新说明")
+    names = {}
+    for path in held[:100]:
+        try:
+            data = read_note(path)
+        except (OSError, ValueError):
+            continue
+        documents = len(data.get("documents", ()))
+        moved = len(data.get("moved", ()))
+        names[path] = f"{data.get('created_on', '')}　文件变化 {documents}，结论变动 {moved}　（{path.stem}）"
+    chosen = st.selectbox(
+        "更新说明", list(names), index=None, format_func=names.get, placeholder=f"共 {len(names)} 份，选择一份查看"
+    )
+    if chosen is None:
+        return
+    text = chosen.read_text(encoding="utf-8", errors="replace")
+    with st.container(border=True, height=460):
+        st.markdown(text)
+    a, b, _ = st.columns([1, 1.4, 3])
+    a.download_button("下载说明", text, f"{chosen.stem}.md", on_click="ignore")
+    b.download_button(
+        "下载全部明细（JSON）", chosen.with_suffix(".json").read_bytes(), f"{chosen.stem}.json", on_click="ignore"
+    )
