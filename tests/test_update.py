@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from corpora import LOCAL, NATIONAL, text_of, write_corpus
+from corpora import LOCAL, NATIONAL, edit, text_of, write_corpus
 
 from kb import rows as gap
 from kb.change_note import as_markdown, headline
@@ -385,3 +385,33 @@ def test_progress_says_counts_and_the_time_left(monkeypatch, capsys):
     for done in range(1, 6):
         meter("read", done, 5)  # no terminal: one line, at the end
     assert capsys.readouterr().err.splitlines() == ["read     " + "█" * 24 + " 5/5  0 s"]
+
+
+def all_rows(settings) -> list:
+    """Every gap row of the generation in force, whole, against the default scope and against the province alone."""
+    library = Library(settings)
+    ids = [d.doc_id for d in gap.national_documents(library)]
+    return [
+        (r.row_id, r.requirement, r.assessment)
+        for key in ("chain", "city")
+        for r in gap.gap_rows(library, ids, gap.scope_choice(library, key))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gap_rows_after_random_edits_equal_those_of_a_rebuild_from_nothing(settings, tmp_path, seed):
+    rng = random.Random(seed)
+    update(settings)
+    all_rows(settings)
+    for step in range(4):
+        done = [edit(settings.corpus, rng) for _ in range(rng.randint(1, 2))]
+        update(settings)
+        fresh = replace(settings, index=tmp_path / f"fresh{step}")
+        build(fresh)
+        kept, full = all_rows(settings), all_rows(fresh)
+        assert [r[0] for r in kept] == [r[0] for r in full], done
+        for was, now in zip(kept, full, strict=True):
+            assert was == now, done
+        told = read_snapshot(settings, current_generation(settings.index))
+        chain = [(i, a.label, a.confidence) for i, _, a in full if i.endswith("@chain")]
+        assert [(r.row_id, r.label, r.confidence) for r in told.rows] == chain

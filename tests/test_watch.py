@@ -346,6 +346,14 @@ def test_a_gbk_page_is_read(settings, site, client):
     assert {i.title for i in watch_all(settings, client=client).items} == set(TITLES)
 
 
+@pytest.mark.parametrize("real", ["gb18030", "utf-8"])
+def test_a_page_that_names_another_encoding_than_it_has_is_read(settings, site, client, real):
+    other = "utf-8" if real == "gb18030" else "gb2312"
+    text = page(LAYOUTS["table"]).replace("<head>", f"<head><meta charset={other}>")
+    site.pages["/list/"] = (200, f"text/html; charset={other}", text.encode(real), {})
+    assert {i.title for i in watch_all(settings, client=client).items} == set(TITLES)
+
+
 def test_reposts_and_draft_and_final_are_one_family(settings, site, client):
     _watch(settings.corpus, site, f"- {{id: two, level: national, url: '{site.url}/two/'}}\n")
     _list(site)
