@@ -8,13 +8,13 @@ import streamlit as st
 
 from kb.index import Library
 from kb.metadata import status_on
-from kb.models import LEVEL_NAMES, STATUS_NAMES, DocumentMeta, Evidence
+from kb.models import LABELS, LEVEL_NAMES, STATUS_NAMES, DocumentMeta, Evidence
 from kb.review import RowState, TextChange
 from kb.rows import GapRow, scope_choice, today
 from kb.search import Filters, search
 from kb.ui.data import rows_of
 from kb.ui.markup import badge, document_badges, escape, with_marks
-from kb.ui.names import LABEL_CSS, LABEL_HELP, MODALITY_NAMES, RULE_NAMES, TIER_NAMES, certainty
+from kb.ui.names import LABEL_COLORS, LABEL_CSS, LABEL_HELP, MODALITY_NAMES, RULE_NAMES, TIER_NAMES, certainty
 from kb.wording import Comparison, compare
 
 SILENT = ("未覆盖", "直接适用无需配套", "不适用")
@@ -230,22 +230,29 @@ def _peers(library: Library, row: GapRow) -> None:
 
 
 def _levels(library: Library, row: GapRow) -> None:
-    """The same duty against the city, the city with the province, and the province alone; the weakest link is visible."""
-    lines = []
-    for key in ("city", "chain", "province"):
+    """The same duty against the province, the city, and both; the weakest link and what fills it are named."""
+    from kb.ui.levels import LEVELS, chained
+
+    links = {}
+    for key in ("province", "city", "chain"):
         scope = scope_choice(library, key)
-        found = next(
-            (r for r in rows_of(library, [row.requirement.doc_id], scope) if r.requirement == row.requirement), None
-        )
-        if found is None:
-            continue
+        rows = rows_of(library, [row.requirement.doc_id], scope) if scope.doc_ids else []
+        if found := next((r for r in rows if r.requirement == row.requirement), None):
+            links[key] = (scope.name, found)
+    chain = chained({key: links[key][1] for key in LEVELS if key in links}) if set(links) & set(LEVELS) else None
+    lines = []
+    for key, (name, found) in links.items():
         top = found.assessment.evidence[0] if found.assessment.evidence else None
         lines.append(
             {
-                "比对范围": scope.name,
-                "结论": found.assessment.label,
+                "比对范围": name,
+                "结论": [found.assessment.proposed_label],
                 "把握": certainty(found.assessment.confidence),
                 "最相关条文": f"《{top.title}》{top.address}" if top else "—",
+                "": "最弱一环" if chain and key == chain.weakest else "",
             }
         )
-    st.dataframe(lines, hide_index=True, width="stretch")
+    pill = st.column_config.MultiselectColumn(options=list(LABELS), color=[LABEL_COLORS[x] for x in LABELS], width=142)
+    st.dataframe(lines, hide_index=True, width="stretch", column_config={"结论": pill})
+    if chain and chain.filled_by:
+        st.html(f'<div class="kb-line"><b>省级规定可补市级空白</b>　{escape(chain.filled_by)}</div>')

@@ -10,6 +10,8 @@ from kb.models import LABELS, SEVERITIES
 from kb.review import RowState
 from kb.rows import GapRow
 
+# the topic of a duty that has none
+OTHER = "其他"
 WITH_NUMBER, WITHOUT_NUMBER = "有期限或数量", "无期限和数量"
 
 
@@ -38,7 +40,7 @@ def keeps(wanted: RowFilter, row: GapRow, state: RowState) -> bool:
     return (
         (not wanted.labels or state.label in wanted.labels)
         and (not wanted.severities or row.assessment.severity in wanted.severities)
-        and (not wanted.topics or bool(set(duty.topics) & set(wanted.topics)))
+        and (not wanted.topics or bool(set(duty.topics or (OTHER,)) & set(wanted.topics)))
         and (not wanted.modalities or duty.modality in wanted.modalities)
         and (not wanted.tiers or duty.tier in wanted.tiers)
         and (not wanted.numbers or bool(duty.amounts) == (wanted.numbers == WITH_NUMBER))
@@ -82,7 +84,7 @@ def label_counts(rows: Iterable[GapRow], states: Mapping[str, RowState]) -> dict
 def options(rows: Iterable[GapRow], states: Mapping[str, RowState]) -> dict[str, list[str]]:
     """Values that occur, for the filter boxes."""
     rows = list(rows)
-    topics = Counter(t for r in rows for t in r.requirement.topics)
+    topics = Counter(t for r in rows for t in r.requirement.topics or (OTHER,))
     actors = Counter(r.requirement.actor for r in rows if r.requirement.actor)
     return {
         "topics": [t for t, _ in topics.most_common()],

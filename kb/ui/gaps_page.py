@@ -8,7 +8,7 @@ from kb.index import Library
 from kb.models import LABELS, SEVERITIES
 from kb.review import STATES, RowState
 from kb.rows import SCOPES, GapRow, ScopeChoice, national_documents, scope_choice
-from kb.ui import detail, exports
+from kb.ui import detail, exports, levels
 from kb.ui.data import judged_documents, publish, restore, rows_of, states_of, within
 from kb.ui.filters import WITH_NUMBER, WITHOUT_NUMBER, RowFilter, label_counts, options, select
 from kb.ui.markup import plain
@@ -32,17 +32,30 @@ DEFAULTS: dict[str, object] = {
     "k": "",
     "c": (0, 100),
     "row": "",
+    "v": "逐条对照",
 }
+VIEWS = ("逐条对照", "逐级对照", "滞后线索")
 CHOSEN = "docs"
 
 
 def page(library: Library) -> None:
     """Draw the page; everything chosen lives in the address."""
-    st.title("差距图谱")
     restore(PAGE, DEFAULTS)
+    within(PAGE, "v", VIEWS)
+    head, views = st.columns([1, 2.4], vertical_alignment="center")
+    head.title("差距图谱")
+    views.segmented_control("视图", VIEWS, key="gaps.v", label_visibility="collapsed", required=True)
     documents = {d.doc_id: d for d in national_documents(library)}
     if not documents:
         st.info("库内还没有国家文件。请在“更新”页添加，或把文件放进 corpus/national/ 后重新建立索引。")
+        return
+    view = st.session_state["gaps.v"]
+    if view != VIEWS[0]:
+        if view == VIEWS[1]:
+            levels.view(library, documents, _pick_documents(st, documents))
+        else:
+            levels.view_signals(library)
+        publish(PAGE, DEFAULTS)
         return
     scope, chosen = _what(library, documents)
     if scope is None or not chosen:
@@ -66,14 +79,7 @@ def page(library: Library) -> None:
 
 def _what(library: Library, documents: dict) -> tuple[ScopeChoice | None, list[str]]:
     left, middle = st.columns([3, 2])
-    within(PAGE, "n", list(documents))
-    picked = left.multiselect(
-        "国家文件",
-        list(documents),
-        format_func=lambda i: documents[i].meta.title,
-        key="gaps.n",
-        placeholder="全部国家文件（可输入名称挑选）",
-    )
+    picked = _pick_documents(left, documents)
     scope = pick_scope(library, middle, PAGE)
     if scope is None or picked:
         return scope, picked
@@ -88,6 +94,17 @@ def _what(library: Library, documents: dict) -> tuple[ScopeChoice | None, list[s
             rows_of(library, list(documents), scope)
             st.rerun()
     return scope, ready
+
+
+def _pick_documents(place, documents: dict) -> list[str]:
+    within(PAGE, "n", list(documents))
+    return place.multiselect(
+        "国家文件",
+        list(documents),
+        format_func=lambda i: documents[i].meta.title,
+        key="gaps.n",
+        placeholder="全部国家文件（可输入名称挑选）",
+    )
 
 
 def pick_scope(library: Library, column, page_name: str) -> ScopeChoice | None:

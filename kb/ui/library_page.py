@@ -26,9 +26,11 @@ DEFAULTS: dict[str, object] = {
     "status": "",
     "quality": "",
     "year": "",
+    "txt": "",
     "v": "正文",
 }
 _LINK = re.compile(r"https?://[\w./:?=&%~#-]+")
+TEXTS = {"full": "官方全文", "digest": "要点摘编"}
 VIEWS = ("正文", "版本对比", "引用关系", "文件信息")
 
 
@@ -59,14 +61,16 @@ def _list(library: Library) -> None:
         ("status", statuses),
         ("quality", tuple(QUALITY_NAMES)),
         ("year", years),
+        ("txt", tuple(TEXTS)),
     ):
         within(PAGE, name, ["", *values])
-    a, b, c, d, e, f = st.columns([2.4, 1, 1.4, 1.1, 1, 1])
+    a, b, c, d, g, e, f = st.columns([2.2, 1, 1.4, 1.1, 1.1, 1, 1])
     a.text_input("名称或文号", key="library.k", placeholder="例如：数据条例、发改数据规")
     b.selectbox("层级", ["", *LEVELS], format_func=lambda v: LEVEL_NAMES.get(v, "全部"), key="library.level")
     c.selectbox("文种", ["", *kinds], format_func=lambda v: v or "全部", key="library.kind")
     d.selectbox("时效", ["", *statuses], format_func=lambda v: STATUS_NAMES.get(v, "全部"), key="library.status")
-    e.selectbox("文本", ["", *QUALITY_NAMES], format_func=lambda v: QUALITY_NAMES.get(v, "全部"), key="library.quality")
+    g.selectbox("文本", ["", *TEXTS], format_func=lambda v: TEXTS.get(v, "全部"), key="library.txt")
+    e.selectbox("质量", ["", *QUALITY_NAMES], format_func=lambda v: QUALITY_NAMES.get(v, "全部"), key="library.quality")
     f.selectbox("年份", ["", *years], format_func=lambda v: v or "全部", key="library.year")
     rows = [d for d in docs if _wanted(d)]
     rows.sort(key=lambda d: (d.meta.effective_on or "", d.meta.title), reverse=True)
@@ -100,6 +104,7 @@ def _wanted(info: DocumentInfo) -> bool:
         and value["library.status"] in ("", status_on(meta, today()))
         and value["library.quality"] in ("", info.quality)
         and value["library.year"] in ("", year_of(info))
+        and value["library.txt"] in ("", "digest" if meta.text_kind == "digest" else "full")
     )
 
 
@@ -114,7 +119,7 @@ def _row(info: DocumentInfo) -> dict[str, object]:
         "施行": meta.effective_on or "",
         "时效": STATUS_NAMES.get(status, status),
         "条数": info.n_provisions,
-        "文本": "要点摘编" if meta.text_kind == "digest" else "全文",
+        "文本": TEXTS["digest" if meta.text_kind == "digest" else "full"],
         "质量": QUALITY_NAMES.get(info.quality, info.quality),
     }
 

@@ -10,11 +10,11 @@ from kb.metadata import status_on
 from kb.models import LEVEL_NAMES, LEVELS, STATUS_NAMES
 from kb.review import STATES
 from kb.rows import DEFAULT_SCOPE, SCOPES, GapRow, ScopeChoice, national_documents, scope_choice, today
-from kb.ui.data import dark, judged_documents, publish, restore, rows_of, states_of, within
+from kb.ui.data import dark, judged_documents, publish, restore, reviewer, rows_of, states_of, within
 from kb.ui.detail import short_title
 from kb.ui.markup import escape, plain
 from kb.ui.names import QUALITY_NAMES
-from kb.ui.summary import OPEN_LABELS, OTHER, Cell, by_kind, date_of, heat, newest, topics_of, year_of
+from kb.ui.summary import OPEN_LABELS, Cell, by_kind, date_of, heat, newest, topics_of, year_of
 
 PAGE = "overview"
 DEFAULTS: dict[str, object] = {"s": DEFAULT_SCOPE}
@@ -68,7 +68,7 @@ def _held(library: Library) -> None:
     counts = {level: sum(d.meta.level == level for d in library.documents) for level in LEVELS}
     tiles = [(f"{counts[level]}", f"{LEVEL_NAMES[level]}文件", ("library", {"level": level})) for level in LEVELS]
     tiles += [
-        (f"{library.manifest['counts']['provisions']:,}", "条文", ("search", {})),
+        (f"{sum(d.n_provisions for d in library.documents):,}", "条文", ("library", {})),
         (f"{_duties(library):,}", "国家要求", ("gaps", {})),
     ]
     for column, (number, name, (target, query)) in zip(st.columns(len(tiles)), tiles, strict=True):
@@ -151,7 +151,7 @@ def _heat(library: Library, rows: list[GapRow], states: dict, scope: ScopeChoice
         st.session_state["heat:turn"] = st.session_state.get("heat:turn", 0) + 1
         line, column = event.selection.cells[0]
         query = {"n": docs[line], "s": scope.key, "l": "|".join(OPEN_LABELS)}
-        if column in topics and column != OTHER:
+        if column in topics:
             query["t"] = column
         go("gaps", **query)
 
@@ -190,6 +190,9 @@ def _waiting(rows: list[GapRow], states: dict, scope: ScopeChoice) -> None:
         for code, name in STATES.items()
         if code in ("suspect", "disputed", "open")
     ]
+    if me := reviewer():
+        mine = sum(s.assignee == me and s.state in ("open", "suspect", "disputed") for s in states.values())
+        lines.append((f"分派给我　**{mine}**", "review", {"s": scope.key, "to": me, "q": "todo"}))
     for text, target, query in lines:
         if st.button(text, key=f"wait:{text.split('　')[0]}", width="stretch"):
             go(target, **query)
@@ -208,11 +211,15 @@ def _state(library: Library) -> None:
     st.subheader("索引与文本")
     created = str(library.manifest["created_at"])[:16].replace("T", " ")
     digests = sum(d.meta.text_kind == "digest" for d in library.documents)
-    lines = [f"索引建立于 {created}（UTC），共 {len(library.documents)} 份文件"]
+    lines = [f"索引建立于 {created}（UTC）"]
     lines.append("已启用语义检索" if library.encoder else "仅词语检索：未启用语义模型")
-    lines.append(f"全文 {len(library.documents) - digests} 份，要点摘编 {digests} 份")
     st.html("".join(f'<div class="kb-muted">{escape(x)}</div>' for x in lines))
     tiles = [
+        ("全部文件", len(library.documents), {}),
+        ("官方全文", len(library.documents) - digests, {"txt": "full"}),
+        ("要点摘编", digests, {"txt": "digest"}),
+    ]
+    tiles += [
         (f"文本{name}", sum(d.quality == code for d in library.documents), {"quality": code})
         for code, name in QUALITY_NAMES.items()
     ]
@@ -227,22 +234,56 @@ def _state(library: Library) -> None:
 
 
 def _kinds(library: Library) -> None:
+    """Documents by kind and level, and by year; a number or a bar opens its documents."""
     st.subheader("馆藏构成")
     left, right = st.columns([1.3, 1])
     table = by_kind(library.documents)
-    frame = pd.DataFrame([{"文种": k, **{LEVEL_NAMES[v]: n for v, n in counts.items()}} for k, counts in table])
+    frame = pd.DataFrame(
+        [
+            {"文种": k, **{LEVEL_NAMES[v]: n or None for v, n in counts.items()}, "合计": sum(counts.values())}
+            for k, counts in table
+        ]
+    )
+    for column in (*(LEVEL_NAMES[v] for v in LEVELS), "合计"):
+        frame[column] = pd.array(frame[column], dtype="Int64")
     with left:
         event = st.dataframe(
             frame,
             hide_index=True,
             height=300,
+            placeholder="",
             on_select="rerun",
-            selection_mode="single-row",
+            selection_mode="single-cell",
             key=f"kinds:{st.session_state.get('kinds:turn', 0)}",
         )
-        if event.selection.rows:
+        if event.selection.cells:
             st.session_state["kinds:turn"] = st.session_state.get("kinds:turn", 0) + 1
-            go("library", kind=table[event.selection.rows[0]][0])
-    years = pd.Series([year_of(d) for d in library.documents if year_of(d)], dtype=str).value_counts().sort_index()
+            line, column = event.selection.cells[0]
+            level = next((v for v in LEVELS if LEVEL_NAMES[v] == column), "")
+            go("library", kind=table[line][0], level=level)
     with right:
-        st.bar_chart(years, x_label="公布或施行年份", y_label="份数", height=300, color="#1f5fa8")
+        _years(library)
+
+
+def _years(library: Library) -> None:
+    import altair as alt
+
+    years = pd.Series([year_of(d) for d in library.documents if year_of(d)], dtype=str).value_counts().sort_index()
+    frame = pd.DataFrame({"年份": years.index, "份数": years.to_numpy()})
+    picked = alt.selection_point(name="year", fields=["年份"])
+    chart = (
+        alt.Chart(frame)
+        .mark_bar(color="#5b9bd9" if dark() else "#1f5fa8", cursor="pointer")
+        .encode(
+            x=alt.X("年份:N", title="公布或施行年份"),
+            y=alt.Y("份数:Q", title=None, axis=alt.Axis(tickMinStep=1)),
+            tooltip=["年份", "份数"],
+        )
+        .properties(height=300)
+        .add_params(picked)
+    )
+    turn = st.session_state.get("years:turn", 0)
+    event = st.altair_chart(chart, on_select="rerun", key=f"years:{turn}", width="stretch")
+    if chosen := event.selection.get("year"):
+        st.session_state["years:turn"] = turn + 1
+        go("library", year=str(chosen[0]["年份"]))

@@ -55,6 +55,7 @@ DEFAULTS: dict[str, object] = {
 }
 VIEWS = ("逐条复核", "复核记录", "两人一致性", "导入台账")
 QUEUES = {
+    "todo": "要处理",
     "open": "未复核",
     "suspect": "待复核",
     "disputed": "有分歧",
@@ -62,6 +63,7 @@ QUEUES = {
     "changed": "已改判",
     "all": "全部",
 }
+TODO = ("open", "suspect", "disputed")
 # key to press -> label; the order is that of the rule
 KEYS = {"1": "已覆盖", "2": "部分覆盖", "3": "未覆盖", "4": "疑似不一致", "5": "直接适用无需配套", "6": "不适用"}
 
@@ -182,7 +184,7 @@ def _queues(mine: list[GapRow], states: Mapping[str, RowState], second: bool, wa
     if second:
         st.info(f"第二人复核：有 {waiting} 条已由他人复核、您还没有看过。您的判断不受他人结论影响。")
         return
-    counts = {q: sum(q in ("all", states[r.row_id].state) for r in mine) for q in QUEUES}
+    counts = {q: sum(_in_queue(states[r.row_id], q) for r in mine) for q in QUEUES}
     for column, (q, name) in zip(st.columns(len(QUEUES)), QUEUES.items(), strict=True):
         column.button(
             f"**{counts[q]}**  \n{name}",
@@ -230,8 +232,9 @@ def _of_people(state: RowState) -> bool:
     )
 
 
-def _in_queue(state: RowState) -> bool:
-    return st.session_state["review.q"] in ("all", state.state)
+def _in_queue(state: RowState, queue: str = "") -> bool:
+    queue = queue or st.session_state["review.q"]
+    return queue == "all" or state.state == queue or (queue == "todo" and state.state in TODO)
 
 
 def _bar(library: Library, row: GapRow, state: RowState, ids: list[str], at: int, second: bool) -> None:

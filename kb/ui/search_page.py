@@ -55,7 +55,8 @@ def page(library: Library) -> None:
     publish(PAGE, DEFAULTS)
     if not query.strip():
         st.caption("试试：" + "　".join(f"“{e}”" for e in EXAMPLES))
-        st.caption(f"库内 {len(library.documents)} 份文件，{library.manifest['counts']['provisions']:,} 条。")
+        held = f"库内 {len(library.documents)} 份文件，{sum(d.n_provisions for d in library.documents):,} 条"
+        st.page_link(st.session_state["pages"]["library"], label=held, icon=":material/library_books:")
         return
     ignore = set(st.session_state.get("ignored", {}).get(query, ()))
     result = search(library, query, filters, top=20, ignore=ignore)

@@ -10,8 +10,8 @@ from kb.index import DocumentInfo
 from kb.models import LEVELS
 from kb.review import RowState
 from kb.rows import GapRow
+from kb.ui.filters import OTHER
 
-OTHER = "其他"
 OPEN_LABELS = ("未覆盖", "部分覆盖", "疑似不一致")
 
 
