@@ -8,8 +8,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from kb.draft import COLUMNS, DraftCheck, as_json, check_draft, comments, draft_document, suggested_nationals
-from kb.errors import KbError
+from kb.amendment import Amended, amended_names, is_amending
+from kb.draft import (
+    COLUMNS,
+    DraftCheck,
+    as_json,
+    carried_out,
+    check_draft,
+    comments,
+    draft_document,
+    suggested_nationals,
+)
+from kb.errors import KbError, NotFoundError
 from kb.index import Library
 from kb.models import LABELS, Document
 from kb.report_docx import comments_docx
@@ -21,6 +31,7 @@ from kb.wording import compare
 
 PAGE = "draft"
 DEFAULTS: dict[str, object] = {"src": "文库中的草案", "d": "", "n": [], "l": []}
+MOVES = ("可能丢失", "减弱", "加强", "新增覆盖")
 SOURCES = ("文库中的草案", "上传文件", "粘贴文字")
 
 
@@ -34,6 +45,12 @@ def page(library: Library) -> None:
     if document is None:
         publish(PAGE, DEFAULTS)
         return
+    document, amended = _whole(library, document)
+    if document is None:
+        publish(PAGE, DEFAULTS)
+        return
+    if amended:
+        _changes(library, document, amended)
     chapters = sum(h.level == "chapter" for h in document.headings)
     st.caption(
         f"《{plain(document.meta.title)}》　{chapters} 章　{len(document.provisions)} 条　{len(document.text):,} 字"
@@ -48,7 +65,7 @@ def page(library: Library) -> None:
     )
     key = (library.generation, document.doc_id, document.sha256, tuple(chosen))
     if right.button("开始比对", type="primary", width="stretch", disabled=not chosen):
-        st.session_state["draft:check"] = (key, _check(library, document, chosen))
+        st.session_state["draft:check"] = (key, _check(library, document, chosen, amended))
     held = st.session_state.get("draft:check")
     if held and held[0] == key:
         _result(held[1])
@@ -74,7 +91,10 @@ def _document(library: Library) -> Document | None:
         file = st.file_uploader(f"草案文件（PDF、Word、网页、文本，不超过 {limit} MB）", max_upload_size=limit)
         return _parsed(file.name, file.getvalue()) if file else None
     text = st.text_area(
-        "草案全文", height=220, key="draft:text", placeholder="第一行写标题，之后逐条粘贴：\n第一条 ……\n第二条 ……"
+        "草案全文",
+        height=220,
+        key="draft:text",
+        placeholder="第一行写标题，之后逐条粘贴：\n第一条 ……\n第二条 ……\n\n修改稿也可以：\n一、第五条修改为：“……”\n二、增加一条，作为第六条：“……”\n三、删去第七条。",
     )
     return _parsed("草案.txt", text.encode()) if text.strip() else None
 
@@ -103,19 +123,83 @@ def _parsed(name: str, data: bytes) -> Document | None:
     return document
 
 
-def _check(library: Library, document: Document, chosen: list[str]) -> DraftCheck:
+def _whole(library: Library, document: Document) -> tuple[Document | None, Amended | None]:
+    """The text to check: of a draft that lists changes, the text in force with the changes made."""
+    if not is_amending(document.text):
+        return document, None
+    base = st.session_state.get("draft:base") or ""
+    key = (library.generation, document.sha256, base)
+    held = st.session_state.get("draft:whole")
+    if held is None or held[0] != key:
+        try:
+            held = (key, carried_out(library, document, base))
+        except NotFoundError:
+            held = (key, (None, None))
+        st.session_state["draft:whole"] = held
+    whole, amended = held[1]
+    texts = {d.doc_id: d.meta.title for d in library.documents if d.n_provisions}
+    named = "、".join(amended_names(document.text, document.meta.title)[:1])
+    if whole is None:
+        st.warning(f"这是一份修改稿，但文库里没有找到它要修改的文件（{plain(named)}）。请选择，或先收录现行文本。")
+    if whole is None or base:
+        st.selectbox(
+            "修改哪一份现行文件",
+            list(texts),
+            index=None,
+            format_func=texts.get,
+            key="draft:base",
+            placeholder="选择现行文本",
+            persist_state="session",
+        )
+    return whole, amended
+
+
+def _changes(library: Library, document: Document, amended: Amended) -> None:
+    """What the draft changes, what was carried out, and the text it leads to."""
+    left = amended.open_steps
+    with st.expander(
+        f"修改稿：对《{plain(amended.title)}》的 {len(amended.steps)} 处修改，已套入 {len(amended.steps) - len(left)} 处"
+        + (f"，{len(left)} 处需人工处理" if left else ""),
+        expanded=bool(left),
+        icon=":material/edit_document:",
+    ):
+        st.dataframe(
+            [
+                {
+                    "修改": s.kind,
+                    "现行条号": s.old or "—",
+                    "修改后": s.new or amended.numbers.get(s.old, "—"),
+                    "修改稿的写法": s.words,
+                    "结果": s.problem or "已套入",
+                }
+                for s in amended.steps
+            ],
+            hide_index=True,
+            width="stretch",
+            height=min(36 * len(amended.steps) + 38, 290),
+        )
+        moved = [f"{a} → {b}" for a, b in amended.numbers.items() if a != b]
+        if moved:
+            st.caption("条号变化：" + "、".join(moved[:40]))
+        name = "".join(c for c in document.meta.title if c not in '\\/:*?"<>|')[:40]
+        st.download_button("下载修改后的全文", amended.text, f"{name}.txt", on_click="ignore")
+        st.caption("以下核对的是修改后的全文。")
+
+
+def _check(library: Library, document: Document, chosen: list[str], amended: Amended | None) -> DraftCheck:
     bar = st.progress(0.0, text="正在比对……")
 
     def show(stage: str, done: int, total: int) -> None:
         bar.progress(done / max(total, 1), text=f"正在比对：{done} / {total} 条")
 
-    check = check_draft(library, document, chosen, scope_choice(library), progress=show)
+    check = check_draft(library, document, chosen, scope_choice(library), amended=amended, progress=show)
     bar.empty()
     return check
 
 
 def _result(check: DraftCheck) -> None:
     held = st.session_state["draft.l"]
+    moves = {m: sum(r.change == m for r in check.rows) for m in MOVES}
     for column, label in zip(st.columns(len(LABELS)), LABELS, strict=True):
         column.button(
             f"**{check.counts[label]}**  \n{label}",
@@ -125,7 +209,13 @@ def _result(check: DraftCheck) -> None:
             args=(label,),
             type="primary" if label in held else "secondary",
         )
-    rows = [r for r in check.rows if not held or r.draft.label in held]
+    move = ""
+    if any(moves.values()):
+        names = {"": "与现行规定相比：全部", **{m: f"{m} {n}" for m, n in moves.items() if n}}
+        move = st.pills(
+            "变化", list(names), format_func=names.get, default="", key="draft:move", label_visibility="collapsed"
+        )
+    rows = [r for r in check.rows if (not held or r.draft.label in held) and (not move or r.change == move)]
     left, right = st.columns([5, 1.2], vertical_alignment="center")
     left.caption(
         f"共 {len(check.rows)} 条国家要求，当前显示 {len(rows)} 条；另有 {len(check.findings)} 处引用、编号、用语问题。"

@@ -37,7 +37,8 @@ def chained(links: dict[str, GapRow]) -> Chained:
 
     rank = {level: LINK_ORDER[row.assessment.proposed_label] for level, row in links.items()}
     weakest = max(rank, key=rank.get) if len(set(rank.values())) > 1 else ""
-    first, last = list(links.values())[0].assessment, list(links.values())[-1].assessment
+    every = [row.assessment for row in links.values()]
+    first, last = every[0], every[-1]
     filled = ""
     if len(links) > 1 and last.proposed_label in _SILENT and first.proposed_label == "已覆盖" and first.evidence:
         filled = f"《{first.evidence[0].title}》{first.evidence[0].address}"
