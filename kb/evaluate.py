@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from kb.errors import UsageError
 from kb.metrics import ndcg, percentile, reciprocal_rank
 from kb.models import Hit
+from kb.segment import squeeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def read_queries(path: Path) -> list[LabelledQuery]:
     for number, line in enumerate(read_lines(path), 1):
         try:
             row = json.loads(line)
-            relevant = tuple(Qrel(_bare(r["title"]), r["article"], int(r["grade"])) for r in row["relevant"])
+            relevant = tuple(Qrel(squeeze(r["title"]), r["article"], int(r["grade"])) for r in row["relevant"])
             out.append(LabelledQuery(str(row["id"]), row["query"], row.get("kind", ""), relevant))
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{path}:{number}: not a labelled query ({error})") from error
@@ -68,13 +68,9 @@ def read_lines(path: Path) -> Iterable[str]:
         yield from (line for line in handle if line.strip())
 
 
-def _bare(text: str) -> str:
-    return re.sub(r"\s", "", text)
-
-
 def matches(qrel: Qrel, hit: Hit) -> bool:
     """Whether a hit is the judged provision, or lies below the judged outline address."""
-    if qrel.title != _bare(hit.title):
+    if qrel.title != squeeze(hit.title):
         return False
     return (
         qrel.article is None

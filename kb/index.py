@@ -481,11 +481,18 @@ class Library:
             out.append((seq, unit.address if unit else label))
         return out
 
-    def idf(self, words: Iterable[str]) -> dict[str, float]:
-        """Weight of each word by its rarity in this library (BM25 form); unknown words weigh most."""
+    def chunks_of(self, provision_seq: int) -> range:
+        """Sequence numbers of the chunks of a provision."""
+        first, last = np.searchsorted(self.chunk_provisions, [provision_seq, provision_seq + 1])
+        return range(int(first), int(last))
+
+    def idf(self, words: Iterable[str], field: str = "words") -> dict[str, float]:
+        """Weight of each word by its rarity in a field of this library (BM25 form); unknown words weigh most."""
         total = self.manifest["counts"]["provisions"]
         return {
-            w: math.log(1 + (total - n + 0.5) / (n + 0.5)) for w in set(words) for n in (self.lexical.frequency(w),)
+            w: math.log(1 + (total - n + 0.5) / (n + 0.5))
+            for w in set(words)
+            for n in (self.lexical.frequency(w, field),)
         }
 
     def info(self, doc_id: str) -> DocumentInfo:

@@ -45,11 +45,18 @@ _INTENTS = (
     ),
     (
         "amount",
-        re.compile(r"多久|多长|多少|几[天日年月个小倍]|期限|时限|什么时候|何时|哪一?年|多快|最多|最高|以上|以下|[0-9]+万?人?"),
+        re.compile(
+            r"多久|多长|多少|几[天日年月个小倍]|期限|时限|什么时候|何时|哪一?年|多快|最多|最高|以上|以下|[0-9]+万?人?"
+        ),
     ),
     ("liability", re.compile(r"罚|处分|法律责任|后果|追究|追责|担责|违法所得")),
     ("draft", re.compile(r"征求意见|草案|意见稿|送审稿")),
-    ("responsibility", re.compile(r"谁(?:负责|来|管|制定|审批|定|抓|出|编|牵头|统筹|评|监督)|由谁|由哪|归谁|归哪|哪[个些](?:部门|机构|局|单位|部委)|各管啥|怎么分工")),
+    (
+        "responsibility",
+        re.compile(
+            r"谁(?:负责|来|管|制定|审批|定|抓|出|编|牵头|统筹|评|监督)|由谁|由哪|归谁|归哪|哪[个些](?:部门|机构|局|单位|部委)|各管啥|怎么分工"
+        ),
+    ),
 )
 _NUMBER = re.compile(
     r"([0-9]+(?:\.[0-9]+)?)\s*(亿|万|千|百)?|([零〇一二两三四五六七八九十百千]{1,8})(亿|万)(?=[人元条以])"
@@ -116,7 +123,9 @@ def _places(text: str) -> list[Reading]:
         said = next((n for n in place.names if n in text), None) or next((c for c in place.short if c in short), None)
         if said:
             found.append(
-                Reading(f"place:{place.stems[0]}", "place", said, (*([place.level] if place.level else []), *place.stems))
+                Reading(
+                    f"place:{place.stems[0]}", "place", said, (*([place.level] if place.level else []), *place.stems)
+                )
             )
     # 深圳 and 广东 are levels as well as places: one reading each
     named = {r.means[0] for r in found}

@@ -1,4 +1,4 @@
-"""Features of a candidate in, one score out: a linear model whose weights are data."""
+"""Features of a candidate in, one score out: linear models whose weights are data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,26 @@ from importlib import resources
 
 FEATURES = (
     "fused",
-    "lexical",
-    "dense_rank",
-    "dense",
+    "meaning",
+    "meaning_added",
+    "meaning_whole",
+    "words",
+    "words_added",
     "coverage",
     "coverage_added",
+    "pairs",
+    "sentence",
+    "title",
     "heading",
     "level_match",
-    "intent",
+    "region",
+    "peers",
+    "definition",
+    "amount",
+    "liability",
+    "responsibility",
+    "penal",
+    "general",
     "current",
     "background",
     "in_cited",
@@ -26,106 +38,105 @@ FEATURES = (
     "term",
     "opening",
     "short",
+    "long",
+)
+ANSWER_FEATURES = (
+    "dense",
+    "stands_out",
+    "agreement",
+    "lexical",
+    "coverage",
+    "coverage_added",
+    "sentence",
+    "rare",
+    "elsewhere",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One provision found for a query, with everything its rank is explained by.
+    """One provision found for a query; `features` explain its rank, named as in FEATURES.
 
-    `fused` is the RRF score times 60; `ranks` are 60 / (60 + rank) per ranking; `dense` is the cosine of the best
-    sentence; `coverage` is the share of the query's word weight found in the text; `term` is how much of a glossary
-    entry's name the query says; `opening` marks a preamble.
+    `dense` is the cosine of its best sentence (0 without vectors) and `lexical` its score by words.
     """
 
     seq: int
     doc: int
-    fused: float = 0.0
-    ranks: Mapping[str, float] = field(default_factory=dict)
-    dense: float = 0.0
-    coverage: float = 0.0
-    coverage_added: float = 0.0
-    heading: float = 0.0
-    level_match: float = 0.0
-    intent: float = 0.0
-    current: bool = True
-    background: bool = False
-    in_cited: bool = False
-    term: float = 0.0
-    opening: bool = False
-    length: int = 0
     level: str = ""
+    current: bool = True
+    dense: float = 0.0
+    lexical: float = 0.0
+    features: Mapping[str, float] = field(default_factory=dict)
 
     def parts(self) -> dict[str, float]:
-        """The features by name, as the model sees them."""
-        values = (
-            self.fused,
-            self.ranks.get("lexical", 0.0),
-            self.ranks.get("dense", 0.0),
-            self.dense,
-            self.coverage,
-            self.coverage_added,
-            self.heading,
-            self.level_match,
-            self.intent,
-            float(self.current),
-            float(self.background),
-            float(self.in_cited),
-            float(self.in_cited) * self.coverage,
-            self.term,
-            float(self.opening),
-            float(self.length < 40),
-        )
-        return dict(zip(FEATURES, (round(v, 4) for v in values), strict=True))
-
-
-ANSWER_FEATURES = ("dense", "coverage", "coverage_added", "rare")
+        """The features by name, as the model sees them; what was not computed is 0."""
+        return {name: round(self.features.get(name, 0.0), 4) for name in FEATURES}
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """Weights of the ranking score, and of the probability that anything held answers a query.
-
-    `answer_words` is for an index without vectors, where the cosine says nothing: set by hand, not fitted.
-    """
+class Model:
+    """Weights of the ranking score, and of the probability that anything held answers a query."""
 
     rank: Mapping[str, float]
     answer: Mapping[str, float]
     answer_bias: float
-    answer_words: Mapping[str, float]
-    answer_words_bias: float
 
 
-def answer_features(best: Sequence[Candidate], rare: float) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One model for an index with vectors and one for words alone.
+
+    `near` holds two cosines of the encoder they were fitted with: where a text means nearly, and very nearly, what was asked.
+    """
+
+    hybrid: Model
+    words: Model
+    near: tuple[float, float]
+
+    def model(self, *, vectors: bool) -> Model:
+        """The model for an index with or without vectors."""
+        return self.hybrid if vectors else self.words
+
+
+def answer_features(ranked: Sequence[Candidate], rare: float, elsewhere: float) -> dict[str, float]:
     """What tells an answered query from one that nothing held answers.
 
     Args:
-        best: the first candidates; their highest cosine and shares count.
+        ranked: candidates, best first.
         rare: share of the query's word weight on words that hardly any text has.
+        elsewhere: 1 when the query names a place that no document of the library is about.
     """
+    best = ranked[:5]
+    dense = sorted((c.dense for c in ranked), reverse=True)
+    by_words = {c.seq for c in sorted(ranked, key=lambda c: -c.lexical)[:10] if c.lexical > 0}
+    by_meaning = {c.seq for c in sorted(ranked, key=lambda c: -c.dense)[:10] if c.dense > 0}
+    later = dense[5:30]
     return {
-        "dense": max((c.dense for c in best), default=0.0),
-        "coverage": max((c.coverage for c in best), default=0.0),
-        "coverage_added": max((c.coverage_added for c in best), default=0.0),
+        "dense": dense[0] if dense else 0.0,
+        "stands_out": dense[0] - sum(later) / len(later) if later else 0.0,
+        "agreement": len(by_words & by_meaning) / 10,
+        "lexical": math.log1p(max((c.lexical for c in ranked), default=0.0)),
+        "coverage": max((c.features.get("coverage", 0.0) for c in best), default=0.0),
+        "coverage_added": max((c.features.get("coverage_added", 0.0) for c in best), default=0.0),
+        "sentence": max((c.features.get("sentence", 0.0) for c in best), default=0.0),
         "rare": rare,
+        "elsewhere": elsewhere,
     }
 
 
-def answer_probability(features: Mapping[str, float], weights: Weights, *, vectors: bool = True) -> float:
+def answer_probability(features: Mapping[str, float], model: Model) -> float:
     """Probability that the library answers the query, 0 to 1; 0.5 is the line that the fit drew."""
-    used, z = (weights.answer, weights.answer_bias) if vectors else (weights.answer_words, weights.answer_words_bias)
-    z += sum(weight * features[name] for name, weight in used.items())
+    z = model.answer_bias + sum(weight * features[name] for name, weight in model.answer.items())
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
 
 
-def rank_score(candidate: Candidate, weights: Weights) -> float:
+def rank_score(candidate: Candidate, model: Model) -> float:
     """Linear score; higher is better."""
-    parts = candidate.parts()
-    return sum(weight * parts[name] for name, weight in weights.rank.items())
+    return sum(weight * candidate.features.get(name, 0.0) for name, weight in model.rank.items())
 
 
 @functools.cache
 def load_weights() -> Weights:
     """The weights that ship, from kb/data/ranking.json; scripts/train_ranking.py writes them."""
     data = json.loads((resources.files("kb") / "data" / "ranking.json").read_text(encoding="utf-8"))
-    return Weights(**data)
+    return Weights(Model(**data["hybrid"]), Model(**data["words"]), tuple(data["near"]))

@@ -18,14 +18,18 @@ import numpy as np
 from kb import segment
 from kb.chunk import sentences
 from kb.cite import Citation, parse_query
+from kb.evidence import Asked, best_by_provision, standing, text_features
 from kb.fuse import fuse_rrf
 from kb.index import DocumentInfo, Library
 from kb.metadata import status_on
 from kb.models import Chunk, Hit, Provision
 from kb.query import Query, Reading, understand
-from kb.ranking import Candidate, Weights, answer_features, answer_probability, load_weights, rank_score
+from kb.ranking import Candidate, Model, answer_features, answer_probability, load_weights, rank_score
+from kb.segment import squeeze
 
 DEPTH = 80
+# deeper than the fusion needs: what only the vectors found still gets its score by words
+LEXICAL_DEPTH = 200
 NOT_IN_FORCE = frozenset({"repealed", "lapsed", "draft", "not_yet_effective"})
 _CJK_OR_WORD = re.compile(r"[\u3400-\u9fffA-Za-z0-9]")
 
@@ -101,17 +105,13 @@ def search(
     return replace(result, query=query, took_ms=round((time.perf_counter() - started) * 1000, 1))
 
 
-def candidates(library: Library, query: str, filters: Filters | None = None) -> list[Candidate]:
-    """What the re-ranking sees for a query, best first: for training and for looking into a result."""
-    run = _Run(library, understand(query), filters or Filters(), DEPTH, Parts())
-    return run.ranked([])
-
-
-def rare_share(library: Library, text: str) -> float:
-    """Share of a query's word weight on words that at most three provisions have, 0 to 1; single characters do not count."""
-    idf = library.idf([w for w in segment.words(text) if len(w) > 1])
-    total = sum(idf.values())
-    return sum(v for w, v in idf.items() if library.lexical.frequency(w) <= 3) / total if total else 0.0
+def examine(
+    library: Library, query: str, filters: Filters | None = None, parts: Parts | None = None
+) -> tuple[list[Candidate], dict[str, float]]:
+    """What the ranking sees for a query, best first, and what the answer model sees: for fitting and for looking into a result."""
+    run = _Run(library, understand(query), filters or Filters(), DEPTH, parts or Parts())
+    ranked = run.ranked([])
+    return ranked, run.answer_features(ranked)
 
 
 def allowed_documents(library: Library, filters: Filters) -> frozenset[int] | None:
@@ -132,20 +132,25 @@ def _keeps(info: DocumentInfo, f: Filters) -> bool:
         and f.text_kind in (None, meta.text_kind)
         and (f.topic is None or f.topic in meta.topics)
         and (f.status is None or f.status == _status(info, f.as_of))
-        and (f.title is None or _bare(f.title) in _bare(meta.title))
+        and (f.title is None or squeeze(f.title) in squeeze(meta.title))
         and (f.issuer is None or any(f.issuer in issuer for issuer in meta.issuers))
-        and (f.doc_no is None or _bare(f.doc_no) == _bare(meta.doc_no or ""))
+        and (f.doc_no is None or squeeze(f.doc_no) == squeeze(meta.doc_no or ""))
         and (f.since is None or effective >= f.since)
         and (f.until is None or "" < effective <= f.until)
     )
 
 
-def _bare(text: str) -> str:
-    return re.sub(r"\s", "", text)
-
-
 def _status(info: DocumentInfo, as_of: str | None) -> str:
     return status_on(info.meta, as_of or dt.date.today().isoformat())
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Scores of a provision: fused (RRF times 60), by words as typed, by words with the added wording."""
+
+    fused: float
+    typed: float
+    added: float
 
 
 class _Run:
@@ -153,10 +158,12 @@ class _Run:
 
     def __init__(self, library: Library, query: Query, filters: Filters, top: int, parts: Parts) -> None:
         self.library, self.query, self.filters, self.top, self.parts = library, query, filters, top, parts
-        self.weights: Weights = load_weights()
+        self.vectors = parts.dense and library.encoder is not None and library.vectors is not None
+        self.model: Model = load_weights().model(vectors=self.vectors)
         self.citations = parse_query(query.text, library.titles) if parts.exact else []
         self.rest = _without_spans(query.text, [c.span for c in self.citations if c.doc_ids])
-        self.best_chunks: dict[int, tuple[int, float]] = {}
+        self.best_chunks: dict[int, int] = {}
+        self._encoded: dict[str, np.ndarray] = {}
 
     def result(self) -> SearchResult:
         pins = self._pins()
@@ -206,24 +213,21 @@ class _Run:
         text = self.rest or (source[1] if source else "")
         if not _CJK_OR_WORD.search(text):
             return self._document_opening(cited, docs)
-        candidates = self._retrieve(text, docs, source[1] if source else "")
+        asked = self._texts(text, source[1] if source else "")
+        found = self._retrieve(asked, docs)
         comparing = bool(source) or "comparison" in self.query.intents
         inside = frozenset(self.library.document_seq(d) for d in cited) if cited and not comparing else frozenset()
         if inside:
-            known = {c.seq for c in candidates}
-            candidates += [
-                c for c in self._retrieve(text, inside if docs is None else inside & docs) if c.seq not in known
-            ]
-        candidates = [replace(c, in_cited=c.doc in inside) for c in candidates]
-        order = sorted(candidates, key=lambda c: (-self._score(c), c.seq))
+            found = self._retrieve(asked, inside if docs is None else inside & docs) | found
+        order = sorted(self._candidates(asked, found, inside), key=lambda c: (-self._score(c), c.seq))
         if source:
             order = [c for c in order if c.doc != source[0]]
         return _current_first(_by_level_in_turn(order) if "comparison" in self.query.intents else order)
 
     def _score(self, candidate: Candidate) -> float:
         if not self.parts.rerank:
-            return candidate.fused
-        return rank_score(candidate, self.weights)
+            return candidate.features.get("fused", 0.0)
+        return rank_score(candidate, self.model)
 
     def _narrowed(self) -> Filters:
         """Dates said in words are filters; a counterpart question searches the level it asks for."""
@@ -259,80 +263,97 @@ class _Run:
             seq = self.library.document_seq(doc_id)
             if docs is None or seq in docs:
                 for place, (provision_seq, _) in enumerate(self.library.provision_seqs(seq)[: self.top]):
-                    out.append(Candidate(provision_seq, seq, fused=1.0 / (1 + place), in_cited=True))
+                    out.append(Candidate(provision_seq, seq, features={"fused": 1.0 / (1 + place), "in_cited": 1.0}))
         return out
 
-    def _retrieve(self, text: str, docs: frozenset[int] | None, source: str = "") -> list[Candidate]:
-        """Candidates for a text; `source` is the provision whose counterpart is wanted, searched by meaning as well."""
+    def _texts(self, text: str, source: str) -> dict[str, str]:
+        """The texts that are searched: as typed, with statutory wording, and the provision whose counterpart is wanted."""
         added = " ".join(self.query.added_words) if self.parts.wording else ""
+        return (
+            {"typed": text} | ({"added": f"{text} {added}"} if added else {}) | ({"source": source} if source else {})
+        )
+
+    def _retrieve(self, texts: Mapping[str, str], docs: frozenset[int] | None) -> dict[int, _Found]:
+        """The best candidates of both engines, fused: provision -> fused score and its scores by words."""
         rankings: dict[str, list[int]] = {}
-        lexical_scores: dict[int, float] = {}
+        lexical: dict[str, dict[int, float]] = {}
         if self.parts.lexical:
-            found = self.library.lexical.search(_terms(text), DEPTH, docs)
-            rankings["lexical"] = [seq for seq, _ in found]
-            lexical_scores = dict(found)
-            if added:
-                rankings["lexical_added"] = [
-                    s for s, _ in self.library.lexical.search(_terms(f"{text} {added}"), DEPTH, docs)
-                ]
-        dense_scores: dict[int, float] = {}
-        if self.parts.dense and self.library.encoder is not None and self.library.vectors is not None:
-            variants = (
-                {"dense": text}
-                | ({"dense_added": f"{text} {added}"} if added else {})
-                | ({"dense_source": source} if source else {})
-            )
-            vectors = self.library.encoder.encode_queries(list(variants.values()))
-            scores, rows = self.library.vectors.search(vectors, DEPTH * 4, docs)
-            for name, values, chunk_seqs in zip(variants, scores, rows, strict=True):
-                rankings[name] = self._provisions_of(values, chunk_seqs, dense_scores)
-        fused = dict(fuse_rrf(list(rankings.values()), weights=[_RRF_WEIGHTS[name] for name in rankings]))
-        keep = sorted(fused, key=lambda seq: (-fused[seq], seq))[:DEPTH]
-        return self._with_features(keep, fused, rankings, lexical_scores, dense_scores, text, added)
+            for name in ("typed", "added"):
+                if name in texts:
+                    found = self.library.lexical.search(_terms(texts[name]), LEXICAL_DEPTH, docs)
+                    lexical[name] = dict(found)
+                    rankings[f"lexical_{name}"] = [seq for seq, _ in found[:DEPTH]]
+        if self.vectors:
+            _, rows = self.library.vectors.search(self._vectors(texts), DEPTH * 4, docs)
+            for name, chunk_seqs in zip(texts, rows, strict=True):
+                provisions = self.library.chunk_provisions[chunk_seqs[chunk_seqs >= 0]]
+                rankings[f"dense_{name}"] = list(dict.fromkeys(provisions.tolist()))[:DEPTH]
+        fused = fuse_rrf(list(rankings.values()), weights=[_RRF_WEIGHTS[name] for name in rankings])[:DEPTH]
+        return {
+            seq: _Found(score * 60, lexical.get("typed", {}).get(seq, 0.0), lexical.get("added", {}).get(seq, 0.0))
+            for seq, score in fused
+        }
 
-    def _provisions_of(self, values: np.ndarray, chunk_seqs: np.ndarray, dense_scores: dict[int, float]) -> list[int]:
-        """Provisions in the order of their best chunk; remembers that chunk and its score."""
-        order: dict[int, None] = {}
-        for value, chunk_seq in zip(values.tolist(), chunk_seqs.tolist(), strict=True):
-            if chunk_seq < 0:
-                continue
-            provision = int(self.library.chunk_provisions[chunk_seq])
-            order.setdefault(provision)
-            dense_scores[provision] = max(dense_scores.get(provision, -1.0), value)
-            if value > self.best_chunks.get(provision, (-1, -1.0))[1]:
-                self.best_chunks[provision] = (chunk_seq, value)
-        return list(order)[:DEPTH]
+    def _vectors(self, texts: Mapping[str, str]) -> np.ndarray:
+        """Query vectors in the order of the texts; each text is encoded once a search."""
+        missing = [text for text in texts.values() if text not in self._encoded]
+        if missing:
+            self._encoded |= zip(missing, self.library.encoder.encode_queries(missing), strict=True)
+        return np.stack([self._encoded[text] for text in texts.values()])
 
-    def _with_features(self, seqs, fused, rankings, lexical_scores, dense_scores, text, added) -> list[Candidate]:
-        places = {name: {seq: rank for rank, seq in enumerate(order, 1)} for name, order in rankings.items()}
-        idf = self.library.idf(segment.words(text))
-        idf_added = self.library.idf(segment.words(added))
+    def _candidates(
+        self, texts: Mapping[str, str], found: Mapping[int, _Found], inside: frozenset[int]
+    ) -> list[Candidate]:
+        """What was found with the features that rank it."""
+        seqs = sorted(found)
+        meanings = self._meanings(texts, seqs)
+        typed, added = texts["typed"], " ".join(self.query.added_words) if "added" in texts else ""
+        asked = Asked(
+            self.query,
+            self.library.idf(segment.words(typed)),
+            self.library.idf(segment.words(added)),
+            self.library.idf(segment.bigrams(typed), "bigrams"),
+        )
+        top = max((f.typed for f in found.values()), default=0.0) or 1.0
+        top_added = max((f.added for f in found.values()), default=0.0) or 1.0
         out = []
         for seq, (doc, provision) in self.library.provisions(seqs).items():
             info = self.library.documents[doc]
-            found = set(segment.words(provision.text))
-            named = set(segment.words(" ".join((info.meta.title, *provision.heading_path))))
-            out.append(
-                Candidate(
-                    seq,
-                    doc,
-                    fused=fused[seq] * 60,
-                    ranks={name: 60 / (60 + place[seq]) for name, place in places.items() if seq in place},
-                    dense=dense_scores.get(seq, 0.0),
-                    coverage=_coverage(idf, found),
-                    coverage_added=_coverage(idf_added, found),
-                    heading=_coverage(idf, named),
-                    level_match=_level_match(info.meta.level, self.query.places),
-                    intent=_intent_match(self.query, provision),
-                    current=self._counts_as_current(info),
-                    background=info.meta.normative_force == "参考" or "报告" in info.meta.title[-4:],
-                    length=len(provision.text),
-                    term=_term_match(self.query.text, provision),
-                    opening=provision.kind == "preamble",
-                    level=info.meta.level,
-                )
-            )
+            score = found[seq]
+            current = self._counts_as_current(info)
+            features = text_features(asked, provision, info.meta) | meanings.get(seq, {})
+            cosine = features.pop("cosine", 0.0)
+            cited = float(doc in inside)
+            features |= {
+                "fused": score.fused,
+                "words": score.typed / top,
+                "words_added": score.added / top_added,
+                "current": float(current),
+                "in_cited": cited,
+                "cited_and_said": cited * features["coverage"],
+            }
+            out.append(Candidate(seq, doc, info.meta.level, current, cosine, max(score.typed, score.added), features))
         return out
+
+    def _meanings(self, texts: Mapping[str, str], seqs: Sequence[int]) -> dict[int, dict[str, float]]:
+        """For each provision how its best sentence, and its whole text, stand among the candidates by meaning."""
+        if not self.vectors or not seqs:
+            return {}
+        chunk_rows = [self.library.chunks_of(seq) for seq in seqs]
+        kept = [(seq, rows) for seq, rows in zip(seqs, chunk_rows, strict=True) if len(rows)]
+        starts = np.cumsum([0, *(len(rows) for _, rows in kept)])[:-1]
+        chunk_seqs = [row for _, rows in kept for row in rows]
+        best, whole, rows = best_by_provision(
+            self.library.vectors.vectors(chunk_seqs), self._vectors(texts), starts.tolist()
+        )
+        names = list(texts)
+        main = names.index("source") if "source" in names else 0
+        extra = names.index("added") if "added" in names else None
+        columns = {"cosine": best[main], "meaning": standing(best[main]), "meaning_whole": standing(whole[main])}
+        if extra is not None:
+            columns |= {"cosine": np.maximum(best[main], best[extra]), "meaning_added": standing(best[extra])}
+        self.best_chunks |= {seq: chunk_seqs[row] for (seq, _), row in zip(kept, rows, strict=True)}
+        return {seq: {name: float(column[i]) for name, column in columns.items()} for i, (seq, _) in enumerate(kept)}
 
     def _counts_as_current(self, info: DocumentInfo) -> bool:
         """In force on the day asked about; for a question about drafts, the drafts."""
@@ -343,11 +364,26 @@ class _Run:
         """Nothing held answers the query: the best candidates neither mean nor say what was asked."""
         if not ranked:
             return True
-        if any(c.in_cited for c in ranked[:1]):
+        if ranked[0].features.get("in_cited"):
             return False
-        features = answer_features(ranked[:5], rare_share(self.library, self.rest))
-        vectors = self.parts.dense and self.library.encoder is not None
-        return answer_probability(features, self.weights, vectors=vectors) < 0.5
+        return answer_probability(self.answer_features(ranked), self.model) < 0.5
+
+    def answer_features(self, ranked: Sequence[Candidate]) -> dict[str, float]:
+        """What tells whether the candidates, best first, answer the query."""
+        return answer_features(ranked, self._rare_share(), self._elsewhere())
+
+    def _rare_share(self) -> float:
+        """Share of the query's word weight on words that at most three provisions have; words we can explain do not count."""
+        said = " ".join(r.said for r in self.query.of("wording"))
+        idf = self.library.idf([w for w in segment.words(self.rest) if len(w) > 1 and w not in said])
+        total = sum(idf.values())
+        return sum(v for w, v in idf.items() if self.library.lexical.frequency(w) <= 3) / total if total else 0.0
+
+    def _elsewhere(self) -> float:
+        """1 when the query names a place and no document of the library is of it or speaks of it in its title."""
+        regions = self.query.regions
+        held = any(region in f"{d.meta.place} {d.meta.title}" for d in self.library.documents for region in regions)
+        return float(bool(regions) and not held)
 
     # --- hits
 
@@ -359,12 +395,10 @@ class _Run:
         order += [(c.seq, "", "", c) for c in ranked if c.seq not in taken]
         order = order[: self.top]
         found = self.library.provisions([seq for seq, *_ in order])
-        chunks = self.library.chunks([self.best_chunks[seq][0] for seq, *_ in order if seq in self.best_chunks])
+        chunks = self.library.chunks([self.best_chunks[seq] for seq, *_ in order if seq in self.best_chunks])
         words = frozenset(w for w in segment.words(f"{self.rest} {' '.join(self.query.added_words)}") if len(w) > 1)
         return tuple(
-            self._hit(
-                rank, *found[seq], address, reason, candidate, chunks.get(self.best_chunks.get(seq, (-1, 0))[0]), words
-            )
+            self._hit(rank, *found[seq], address, reason, candidate, chunks.get(self.best_chunks.get(seq, -1)), words)
             for rank, (seq, address, reason, candidate) in enumerate(order, 1)
         )
 
@@ -397,7 +431,13 @@ class _Run:
         )
 
 
-_RRF_WEIGHTS = {"lexical": 1.0, "dense": 1.0, "lexical_added": 0.8, "dense_added": 0.8, "dense_source": 1.0}
+_RRF_WEIGHTS = {
+    "lexical_typed": 1.0,
+    "dense_typed": 1.0,
+    "lexical_added": 0.8,
+    "dense_added": 0.8,
+    "dense_source": 1.0,
+}
 
 
 def citation_text(title: str, doc_no: str | None, address: str) -> str:
@@ -416,52 +456,6 @@ def _terms(text: str) -> dict[str, Sequence[str]]:
     return {"words": words, "bigrams": segment.bigrams(text), "title": words, "heading": words}
 
 
-def _coverage(idf: Mapping[str, float], found: Collection[str]) -> float:
-    """Share of the query's word weight that a text contains, 0 to 1."""
-    total = sum(idf.values())
-    return sum(weight for word, weight in idf.items() if word in found) / total if total else 0.0
-
-
-def _level_match(level: str, places: Sequence[str]) -> float:
-    if not places:
-        return 0.0
-    return 1.0 if level in places else -1.0
-
-
-_AMOUNT = re.compile(
-    r"[0-9一二三四五六七八九十百千万]+\s*(?:个)?(?:工作日|日|天|年|个月|月|小时|周岁|万|亿|元|%|％|人|次)|百分之"
-)
-_LIABILITY = re.compile(r"罚款|责令|警告|没收|处分|吊销|追究|民事责任")
-_DUTY_HOLDER = re.compile(r"负责|主管|统筹|由[^，。；]{2,30}(?:制定|组织|决定|协调|审批|确定|裁决)")
-
-
-def _intent_match(query: Query, provision: Provision) -> float:
-    """Share of the query's intents that the provision serves: it defines, counts, punishes or names who is in charge."""
-    wanted = query.intents & {"definition", "amount", "liability", "responsibility"}
-    if not wanted:
-        return 0.0
-    text = provision.text
-    served = 0
-    if "definition" in wanted:
-        served += any(
-            f"{w}，是指" in text or f"{w}，指" in text or f"所称{w}" in text
-            for w in segment.words(query.text)
-            if len(w) > 1
-        )
-    served += "amount" in wanted and bool(_AMOUNT.search(text))
-    served += "liability" in wanted and bool(_LIABILITY.search(text))
-    served += "responsibility" in wanted and bool(_DUTY_HOLDER.search(text))
-    return served / len(wanted)
-
-
-def _term_match(query: str, provision: Provision) -> float:
-    """Share of a glossary entry's name (by character pairs) that the query says; 0 for other provisions."""
-    if provision.kind != "term":
-        return 0.0
-    pairs = set(segment.bigrams(provision.label))
-    return len(pairs & set(segment.bigrams(query))) / len(pairs) if pairs else 0.0
-
-
 def _by_level_in_turn(order: Sequence[Candidate]) -> list[Candidate]:
     """For a comparison: the best of each level, then the second of each, and so on."""
     place: dict[str, int] = {}
@@ -469,7 +463,10 @@ def _by_level_in_turn(order: Sequence[Candidate]) -> list[Candidate]:
     for candidate in order:
         place[candidate.level] = place.get(candidate.level, 0) + 1
         keyed.append((place[candidate.level], candidate))
-    return [candidate for _, candidate in sorted(keyed, key=lambda pair: (pair[0], -pair[1].level_match))]
+    return [
+        candidate
+        for _, candidate in sorted(keyed, key=lambda pair: (pair[0], -pair[1].features.get("level_match", 0.0)))
+    ]
 
 
 def _current_first(order: Sequence[Candidate]) -> list[Candidate]:
@@ -505,5 +502,6 @@ def _reason(candidate: Candidate | None, matched: Sequence[str]) -> str:
     if candidate is None:
         return ""
     said = f"含“{'、'.join(matched[:4])}”" if matched else "用词不同"
-    meant = "语义很接近" if candidate.dense >= 0.75 else "语义接近" if candidate.dense >= 0.68 else ""
+    nearly, very_nearly = load_weights().near
+    meant = "语义很接近" if candidate.dense >= very_nearly else "语义接近" if candidate.dense >= nearly else ""
     return "；".join(part for part in (said, meant) if part)

@@ -21,6 +21,11 @@ def search_key(text: str) -> str:
     return unicodedata.normalize("NFKC", text).lower().replace("〇", "零").replace("○", "零")
 
 
+def squeeze(text: str) -> str:
+    """Text without white space: titles and labels are compared in this form."""
+    return re.sub(r"\s", "", text)
+
+
 def words(text: str) -> list[str]:
     """Words in reading order, long words followed by their parts; stop words and punctuation dropped."""
     cut, stop = _cutter(), _stopwords()

@@ -66,9 +66,9 @@ class TantivyStore:
         writer.wait_merging_threads()
         return count
 
-    def frequency(self, word: str) -> int:
-        """Number of provisions whose text has the word."""
-        return self._searcher.doc_freq("words", word)
+    def frequency(self, word: str, field: str = "words") -> int:
+        """Number of provisions whose text has the word (or, in the field bigrams, the pair of characters)."""
+        return self._searcher.doc_freq(field, word)
 
     def search(self, terms: dict[str, Sequence[str]], k: int, docs: frozenset[int] | None) -> list[tuple[int, float]]:
         t, schema = self._tantivy, self._index.schema
@@ -149,8 +149,4 @@ class FaissStore:
 
     def vectors(self, chunk_seqs: Sequence[int]) -> np.ndarray:
         """Stored vectors of chunks, float32 (n, dim), in the order asked."""
-        dim = self._index.d
-        out = np.empty((len(chunk_seqs), dim), dtype=np.float32)
-        for row, seq in enumerate(chunk_seqs):
-            out[row] = self._index.reconstruct(int(seq))
-        return out
+        return self._index.reconstruct_batch(np.asarray(chunk_seqs, dtype=np.int64))

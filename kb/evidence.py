@@ -1,0 +1,138 @@
+"""A query and the provisions found for it in, explainable features out; the ranking and the honest 未找到 rest on them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kb import segment
+from kb.chunk import sentences
+from kb.models import DocumentMeta, Provision
+from kb.query import Query
+
+_AMOUNT = re.compile(
+    r"[0-9一二三四五六七八九十百千万]+\s*(?:个)?(?:工作日|日|天|年|个月|月|小时|周岁|万|亿|元|%|％|人|次|倍)|百分之"
+)
+_LIABILITY = re.compile(r"罚款|责令|警告|没收|处分|吊销|追究|民事责任")
+_PENAL = re.compile(r"罚款|责令改正|没收违法所得|吊销|依法给予处分|构成犯罪")
+_DUTY_HOLDER = re.compile(r"负责|主管|统筹|牵头|会同|由[^，。；]{2,30}(?:制定|组织|决定|协调|审批|确定|裁决)")
+_GENERAL = re.compile(r"总则|附则|总体要求|指导思想|组织实施|保障措施")
+# a cosine spread below this says that all candidates mean the same; z-scores must not blow it up
+_LEAST_SPREAD = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query in the forms the features need: weights of its words, of the added wording's words and of its character pairs."""
+
+    query: Query
+    words: Mapping[str, float]
+    added: Mapping[str, float]
+    pairs: Mapping[str, float]
+
+
+def text_features(asked: Asked, provision: Provision, meta: DocumentMeta) -> dict[str, float]:
+    """What the words, headings and facts of one provision say; everything but the two engines' own scores."""
+    text = segment.search_key(provision.text)
+    heading = segment.search_key(" ".join(provision.heading_path))
+    title = segment.search_key(meta.title)
+    query = asked.query
+    spans = [text[a:b] for a, b in sentences(text, 0)] or [text]
+    return {
+        "coverage": share(asked.words, text),
+        "coverage_added": share(asked.added, text),
+        "pairs": share(asked.pairs, text),
+        "sentence": max(share(asked.words, s) for s in spans),
+        "title": share(asked.words, title),
+        "heading": share(asked.words, heading),
+        "level_match": _level_match(meta.level, query.places),
+        "region": _region_match(meta, query.regions),
+        "peers": float(meta.level == "peers" and not query.places),
+        **_intents(query, provision, text),
+        "penal": float("liability" not in query.intents and bool(_PENAL.search(text))),
+        "general": float(bool(_GENERAL.search(heading)) or provision.label == "第一条"),
+        "background": float(meta.normative_force == "参考" or "报告" in meta.title[-4:]),
+        "term": _term_match(query.text, provision),
+        "opening": float(provision.kind == "preamble"),
+        "short": float(len(text) < 40),
+        "long": min(2.0, max(0.0, math.log(max(len(text), 1) / 200))),
+    }
+
+
+def share(weights: Mapping[str, float], text: str) -> float:
+    """Share of the word weight that a text (a search key) contains, 0 to 1."""
+    total = sum(weights.values())
+    return sum(weight for word, weight in weights.items() if word in text) / total if total else 0.0
+
+
+def standing(cosines: np.ndarray) -> np.ndarray:
+    """Cosines of all candidates of one query as distances from their mean in standard deviations.
+
+    Encoders differ in where their cosines lie; how far one stands out among the candidates carries over.
+    """
+    return (cosines - cosines.mean()) / max(float(cosines.std()), _LEAST_SPREAD) if len(cosines) else cosines
+
+
+def best_by_provision(
+    vectors: np.ndarray, queries: np.ndarray, starts: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cosines of provisions from those of their chunks.
+
+    Args:
+        vectors: chunk vectors, the chunks of a provision together.
+        queries: (n, dim).
+        starts: first row of each provision, ascending; every provision has a chunk.
+
+    Returns:
+        best cosine (n, provisions), cosine of the mean chunk (n, provisions), row of the best chunk for the first query.
+    """
+    cosines = queries @ vectors.T
+    best = np.maximum.reduceat(cosines, starts, axis=1)
+    ends = [*starts[1:], len(vectors)]
+    means = np.stack([vectors[a:b].mean(axis=0) for a, b in zip(starts, ends, strict=True)])
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+    rows = np.asarray([a + int(cosines[0, a:b].argmax()) for a, b in zip(starts, ends, strict=True)])
+    return best, queries @ means.T, rows
+
+
+def _level_match(level: str, places: Collection[str]) -> float:
+    if not places:
+        return 0.0
+    return 1.0 if level in places else -1.0
+
+
+def _region_match(meta: DocumentMeta, regions: Sequence[str]) -> float:
+    """1 for a text of a place the query names, -1 for one of another place, 0 for a national one."""
+    if not regions or meta.level == "national":
+        return 0.0
+    of = f"{meta.place} {meta.title}"
+    return 1.0 if any(region in of for region in regions) else -1.0
+
+
+def _intents(query: Query, provision: Provision, text: str) -> dict[str, float]:
+    """For each kind of question asked, whether the provision serves it: it defines, counts, punishes or names who."""
+    asked = query.intents
+    served = {
+        "definition": "definition" in asked and _defines(query.text, text),
+        "amount": "amount" in asked and bool(_AMOUNT.search(text)),
+        "liability": "liability" in asked and bool(_LIABILITY.search(text)),
+        "responsibility": "responsibility" in asked and bool(_DUTY_HOLDER.search(text)),
+    }
+    return {name: float(value) for name, value in served.items()}
+
+
+def _defines(query: str, text: str) -> bool:
+    words = {w for w in segment.words(query) if len(w) > 1}
+    return any(f"{w},是指" in text or f"{w},指" in text or f"所称{w}" in text for w in words)
+
+
+def _term_match(query: str, provision: Provision) -> float:
+    """Share of a glossary entry's name (by character pairs) that the query says; 0 for other provisions."""
+    if provision.kind != "term":
+        return 0.0
+    pairs = set(segment.bigrams(provision.label))
+    return len(pairs & set(segment.bigrams(query))) / len(pairs) if pairs else 0.0
