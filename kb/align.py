@@ -11,12 +11,11 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 import numpy as np
-from rapidfuzz.distance import LCSseq
+from rapidfuzz.distance import Indel, LCSseq
 
-from kb.elements import clauses, load_data, pattern_of, phrases
+from kb.elements import clauses, load_data, pattern_of
 from kb.models import Amount, Requirement
 from kb.scope import LocalRule, Scope, canonical, content_bigrams, content_words, coverage, weight
 
@@ -27,8 +26,8 @@ CANDIDATES = 14
 class Duty:
     """A requirement prepared for comparison; `title` is that of its document.
 
-    `vector` is its unit vector, `phrase_vectors` the rows of its phrases, both None without an encoder; `core` are the words
-    of what must be done, without the actor and without words every rule has.
+    `vector` is its unit vector, None without an encoder; `core` are the words of what must be done, without the actor and
+    without words every rule has.
     """
 
     requirement: Requirement
@@ -40,9 +39,7 @@ class Duty:
     clause_words: tuple[frozenset[str], ...]
     clause_texts: tuple[str, ...]
     core: frozenset[str]
-    phrase_weights: tuple[float, ...]
     vector: np.ndarray | None = None
-    phrase_vectors: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +49,6 @@ class Candidate:
     article: int
     rule: int
     features: dict[str, float]
-
-
-def duty_phrases(requirement: Requirement) -> list[str]:
-    """The phrases of a duty that are embedded one by one; never empty."""
-    return phrases(requirement.text) or [requirement.text]
 
 
 _COMMON = frozenset(
@@ -87,13 +79,11 @@ _COMMON = frozenset(
 )
 
 
-def prepare(
-    requirement: Requirement, title: str, vector: np.ndarray | None = None, phrase_vectors: np.ndarray | None = None
-) -> Duty:
-    """Everything about a duty that does not depend on the scope; the vectors belong to full_text and duty_phrases."""
+def prepare(requirement: Requirement, title: str, vector: np.ndarray | None = None) -> Duty:
+    """Everything about a duty that does not depend on the scope; the vector belongs to full_text."""
     body = re.sub(r"^[\s　]*(?:[（(][零〇一二三四五六七八九十百]+[)）]|\d{1,2}[.．、])\s*", "", requirement.text)
     text = canonical(body)
-    parts = [c for c in clauses(text) if len(c) >= 3]
+    parts = [c.strip() for c in clauses(body) if len(c.strip()) >= 3]
     return Duty(
         requirement=requirement,
         title=title,
@@ -104,9 +94,7 @@ def prepare(
         clause_words=tuple(content_words(c) for c in parts),
         clause_texts=tuple(parts),
         core=content_words(body.replace(requirement.actor, "") if requirement.actor else body) - _COMMON,
-        phrase_weights=tuple(0.1 + sum(weight(w) for w in content_words(p)) for p in duty_phrases(requirement)),
         vector=vector,
-        phrase_vectors=phrase_vectors,
     )
 
 
@@ -117,77 +105,81 @@ def grams(text: str, n: int) -> frozenset[str]:
     return frozenset(plain[i : i + n] for i in range(len(plain) - n + 1)) if len(plain) >= n else frozenset({plain})
 
 
-def candidates(duty: Duty, scope: Scope, limit: int = CANDIDATES) -> list[Candidate]:
-    """Articles worth reading: the best by lexical score, by vectors and by words in common, with their features."""
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The articles worth reading for a duty, in the order found, with the scores that found them (one row per article)."""
+
+    articles: tuple[int, ...]
+    scores: tuple[dict[str, float], ...]
+    lexical: np.ndarray
+    dense: np.ndarray
+
+
+def pool_of(duty: Duty, scope: Scope, limit: int = CANDIDATES) -> Pool:
+    """Articles that one of four looks finds among the best: words of a rule, words of the article, vectors, words in common.
+
+    Which articles these are depends on the whole scope; everything else about a candidate depends on the duty and the pool.
+    """
     if not scope.rules:
-        return []
-    lexical = scope.lexical(duty.text)
-    dense = (
-        scope.vectors @ duty.vector
-        if scope.vectors is not None and duty.vector is not None
-        else np.zeros(len(scope.rules), np.float32)
-    )
-    best_lex, best_dense = _by_article(scope, lexical), _by_article(scope, dense)
-    common = scope.words_in_common(duty.words)
-    order_lex = sorted(best_lex, key=lambda a: (-best_lex[a], a))
-    order_dense = sorted(best_dense, key=lambda a: (-best_dense[a], a))
-    order_cover = sorted(range(len(scope.articles)), key=lambda a: (-common[a], a))
-    pool = list(dict.fromkeys((*order_lex[:limit], *order_dense[:limit], *order_cover[: limit // 2])))
-    cover = {
-        a: coverage(
-            duty.words,
-            scope.articles[a].words | _title_words(scope.articles[a].document.meta.title),
-            scope.articles[a].text,
-        )
-        for a in pool
+        return Pool((), (), np.zeros(0), np.zeros(0))
+    lexical, dense = scope.lexical(duty.text), similarities(scope.vectors, duty.vector, len(scope.rules))
+    looks = {
+        "lex": (scope.best_of_articles(lexical), limit),
+        "dense": (scope.best_of_articles(dense), limit),
+        "art": (scope.lexical_articles(duty.text), limit // 2),
+        "common": (scope.words_in_common(duty.words), limit // 2),
     }
-    rank_lex = {a: i for i, a in enumerate(order_lex)}
-    rank_dense = {a: i for i, a in enumerate(order_dense)}
-    rank_cover = {a: i for i, a in enumerate(order_cover)}
-    by_phrase = phrase_features(duty, scope)
+    found = list(dict.fromkeys(a for values, n in looks.values() for a in _highest(values, n)))
+    scores = tuple({name: float(values[a]) for name, (values, _) in looks.items()} for a in found)
+    return Pool(tuple(found), scores, lexical, dense)
+
+
+def similarities(rows: np.ndarray | None, vector: np.ndarray | None, n: int) -> np.ndarray:
+    """Cosine of each row with a vector, zeros without vectors. einsum, because a row's result must not depend on its neighbours
+    (a matrix product goes through blocked kernels whose last bits do)."""
+    if rows is None or vector is None:
+        return np.zeros(n, np.float32)
+    return np.einsum("ij,j->i", rows, vector)
+
+
+def _highest(values: np.ndarray, n: int) -> list[int]:
+    """Positions of the n highest values, best first; ties in the order of the scope."""
+    return np.argsort(-values, kind="stable")[:n].tolist()
+
+
+def candidates(duty: Duty, scope: Scope, pool: Pool | None = None) -> list[Candidate]:
+    """The articles of the pool with the features that say how they meet the duty."""
+    pool = pool or pool_of(duty, scope)
+    covers = [
+        coverage(duty.words, place.words | _title_words(place.document.meta.title), place.text)
+        for place in (scope.articles[a] for a in pool.articles)
+    ]
     out = []
-    top = {"lex": max(best_lex.values()), "dense": max(best_dense.values()), "cov": max(cover.values())}
-    for article in pool:
-        rule = _best_rule(duty, scope, article, lexical, dense)
-        features = pair_features(duty, scope, article, rule, float(lexical[rule]), float(dense[rule]))
-        features["cov_art"] = cover[article]
-        features["lex_best"], features["dense_best"] = float(best_lex[article]), float(best_dense[article])
-        features["lex_gap"] = float(best_lex[article] - top["lex"])
-        features["dense_gap"] = float(best_dense[article] - top["dense"])
-        features["cov_gap"] = cover[article] - top["cov"]
-        features |= {name: float(values[article]) for name, values in by_phrase.items()}
-        features["rr"] = sum(1.0 / (3 + r[article]) for r in (rank_lex, rank_dense, rank_cover))
+    for article, scores, cover in zip(pool.articles, pool.scores, covers, strict=True):
+        rule = _best_rule(duty, scope, article, pool.lexical, pool.dense)
+        features = pair_features(duty, scope, article, rule, float(pool.lexical[rule]), float(pool.dense[rule]))
+        features["cov_art"] = cover
+        features["lex_best"], features["dense_best"], features["lex_art"] = (
+            scores["lex"],
+            scores["dense"],
+            scores["art"],
+        )
         out.append(Candidate(article, rule, features))
+    _add_standing(out)
     return out
 
 
-def phrase_features(duty: Duty, scope: Scope) -> dict[str, np.ndarray]:
-    """For each article: how well every phrase of the duty finds a phrase of the article.
-
-    Similarities are taken relative to what the phrase finds elsewhere in the scope (mean of ranks 6 to 30), because all
-    sentences of this field lie close together.
-    """
-    if duty.phrase_vectors is None or scope.phrase_vectors is None or scope.phrase_starts is None:
-        return {}
-    sims = duty.phrase_vectors @ scope.phrase_vectors.T
-    others = np.sort(sims, axis=1)[:, -30:-5]
-    level = others.mean(axis=1, keepdims=True) if others.shape[1] else sims.mean(axis=1, keepdims=True)
-    best = np.maximum.reduceat(sims, scope.phrase_starts, axis=1)
-    shares = np.array(duty.phrase_weights) / sum(duty.phrase_weights)
-    return {
-        "phrase_mean": shares @ (best - level),
-        "phrase_min": (best - level).min(axis=0),
-        "phrase_raw": shares @ best,
-        "phrase_raw_min": best.min(axis=0),
-    }
+_STANDING = ("lex_best", "dense_best", "lex_art", "cov_art")
 
 
-def _by_article(scope: Scope, scores: np.ndarray) -> dict[int, float]:
-    best: dict[int, float] = {}
-    for rule, score in zip(scope.rules, scores, strict=True):
-        if score > best.get(rule.article, -9.0):
-            best[rule.article] = float(score)
-    return best
+def _add_standing(found: Sequence[Candidate]) -> None:
+    """How far each candidate lies behind the best of the pool, look by look, and its reciprocal ranks summed."""
+    for name in _STANDING:
+        values = np.array([c.features[name] for c in found])
+        ranks = np.argsort(np.argsort(-values, kind="stable"), kind="stable") if len(values) else ()
+        for candidate, value, rank in zip(found, values, ranks, strict=True):
+            candidate.features[f"{name}_gap"] = float(value - values.max())
+            candidate.features["rr"] = candidate.features.get("rr", 0.0) + 1.0 / (3 + int(rank))
 
 
 def _best_rule(duty: Duty, scope: Scope, article: int, lexical: np.ndarray, dense: np.ndarray) -> int:
@@ -355,10 +347,9 @@ def lost_features(duty: Duty, rule: LocalRule, place_words: frozenset[str], plac
 
 def _inserted(national: str, local: str) -> str:
     """Text that the local rule puts between or in place of matched runs of four characters or more, joined by |."""
-    blocks = [b for b in SequenceMatcher(None, national, local, autojunk=False).get_matching_blocks() if b.size >= 4]
-    if not blocks:
-        return ""
-    return "|".join(local[a.b + a.size : b.b] for a, b in itertools.pairwise(blocks))
+    runs = [(o.dest_start, o.dest_end) for o in Indel.opcodes(national, local) if o.tag == "equal"]
+    runs = [(a, b) for a, b in runs if b - a >= 4]
+    return "|".join(local[end:start] for (_, end), (start, _) in itertools.pairwise(runs))
 
 
 def _share(wanted: frozenset[str], held: frozenset[str]) -> float:
@@ -485,7 +476,7 @@ def difference_features(duty: Duty, rule: LocalRule, place_text: str) -> dict[st
         "d_cap": float(bool(_CAP.search(m)) and not _CAP.search(n)),
         "d_refer": float(bool(_REFER.search(place_text))),
         "d_open": float(bool(set(local.open_terms) - set(national.open_terms))),
-        "d_clash": float(len(distinct_clashes(n, m)) > 0),
+        "d_clash": float(len(distinct_clashes(national.text, local.full_text)) > 0),
         "d_numbers": number_match(national.amounts, local.amounts)[1],
         "d_number_missing": float(bool(national.amounts) and not local.amounts),
         "d_conditions_more": float(len(local.conditions) > len(national.conditions)),
@@ -494,6 +485,7 @@ def difference_features(duty: Duty, rule: LocalRule, place_text: str) -> dict[st
 
 def distinct_clashes(national: str, local: str) -> list[tuple[str, str]]:
     """(national term, local term) of the groups in drift.yaml that must never be merged, each absent on the other side."""
+    national, local = re.sub(r"\s+", "", national), re.sub(r"\s+", "", local)
     found = []
     for group in load_data("drift.yaml")["distinct"]:
         ours = [t for t in group if _stands_alone(t, national, group)]

@@ -94,7 +94,7 @@ _HARD = ("obligation", "prohibition")
 
 
 def _strength(national: str, local: str) -> list[Edit]:
-    ours, theirs = find_modals(canonical(national)), find_modals(canonical(local))
+    ours, theirs = find_modals(national), find_modals(local)
     hard = [m for m in ours if m.type in _HARD]
     if not hard or not theirs:
         return []

@@ -230,17 +230,6 @@ def clauses(text: str) -> list[str]:
     return [c for c in re.split(r"[，,；;。：:！？\n]", _ITEM_MARK.sub("", text)) if c.strip()]
 
 
-def phrases(text: str, least: int = 7) -> list[str]:
-    """Clauses joined so that none is shorter than `least` characters: the units whose meaning is compared one by one."""
-    out: list[str] = []
-    for clause in clauses(text):
-        if out and min(len(clause), len(out[-1])) < least:
-            out[-1] += "，" + clause
-        else:
-            out.append(clause)
-    return out
-
-
 _MODAL_HEAD = re.compile(
     r"应当|应(?![用急答收激届])|必须|不得|可以|可(?=根据|依|按|参|通|共|由|向|自|在|采|申|结|对|将|以|与)|方可|有权|须(?!知)|负责(?!人)|主管(?!部门|机构|人员|机关|单位)|(?<![重主必需首次摘纪扼概不])要(?![求素件点闻])"
 )

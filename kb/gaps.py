@@ -7,9 +7,9 @@ align.py. Every label names its rule; below the set confidence the printed label
 
 from __future__ import annotations
 
-import itertools
+import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,13 +17,14 @@ import numpy as np
 from kb.align import (
     Candidate,
     Duty,
+    Pool,
     candidates,
     difference_features,
     distinct_clashes,
-    duty_phrases,
     number_match,
     prepare,
     refers_to_national,
+    similarities,
 )
 from kb.edits import Edit, core_of, frame_edits, frame_share
 from kb.judge_model import JudgeModel, default_model
@@ -32,6 +33,8 @@ from kb.requirements import extract, is_policy
 from kb.scope import Encode, LocalRule, Scope, canonical, content_words, coverage, weight
 
 THRESHOLD = 0.4
+_BATCH = 64
+"""Duties that are scored together; more would only take memory."""
 EVIDENCE = 5
 NOT_APPLICABLE, CLASH, COVERED, PARTIAL, DIRECT, MISSING, UNDETERMINED = (
     "不适用",
@@ -62,7 +65,6 @@ class National:
     document: Document
     duties: tuple[Requirement, ...]
     vectors: np.ndarray | None
-    phrase_vectors: tuple[np.ndarray, ...] = ()
     title_words: frozenset[str] = frozenset()
     postings: Mapping[str, np.ndarray] = field(default_factory=dict)
     judged: tuple[int, ...] = ()
@@ -83,16 +85,12 @@ def build_national(document: Document, encode: Encode | None = None) -> National
     """Duties of a national document with their vectors (one call of `encode`)."""
     duties = tuple(extract(document)[0])
     vectors = encode([d.full_text for d in duties]) if encode and duties else None
-    parts = [duty_phrases(d) for d in duties]
-    rows = encode([phrase for part in parts for phrase in part]) if encode and duties else None
-    edges = np.cumsum([0, *map(len, parts)])
-    phrase_vectors = () if rows is None else tuple(rows[a:b] for a, b in itertools.pairwise(edges))
     held: dict[str, list[int]] = {}
     for number, duty in enumerate(duties):
         for word in content_words(duty.text):
             held.setdefault(word, []).append(number)
     postings = {word: np.array(numbers) for word, numbers in held.items()}
-    return National(document, duties, vectors, phrase_vectors, content_words(document.meta.title), postings)
+    return National(document, duties, vectors, content_words(document.meta.title), postings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +153,31 @@ def silent_label(duty: Requirement, document: Document) -> str:
 # -- candidates and features --------------------------------------------------------------------------------------------
 
 
-def build_case(
-    duty: Duty, national: National, scope: Scope, model: JudgeModel | None = None, rank: Callable | None = None
-) -> Case:
-    """Rank the local articles for a duty and describe the best of them; `rank` replaces the model's scorer in training."""
-    found = candidates(duty, scope)
+def build_case(duty: Duty, national: National, scope: Scope, model: JudgeModel | None = None) -> Case:
+    """One duty with its ranked candidates and what the scorer sees of it."""
+    return build_cases([(duty, None)], national, scope, model or default_model())[0]
+
+
+def build_cases(
+    duties: Sequence[tuple[Duty, Pool | None]], national: National, scope: Scope, model: JudgeModel
+) -> list[Case]:
+    """Rank the local articles for some duties and describe the best of them; the scorer runs once for all."""
+    found = [described(duty, national, scope, pool) for duty, pool in duties]
+    scores = model.rank.predict([c.features for each in found for c in each])[:, 1]
+    edges = np.cumsum([len(each) for each in found])[:-1]
+    out = []
+    for (duty, _), each, shares in zip(duties, found, np.split(scores, edges), strict=True):
+        ranked, ordered = order_candidates(each, shares, carried_out(duty.requirement, national, scope))
+        out.append(Case(duty, ranked, ordered, case_features(duty, national, scope, ranked, ordered)))
+    return out
+
+
+def described(duty: Duty, national: National, scope: Scope, pool: Pool | None = None) -> list[Candidate]:
+    """The candidates of a duty with all features the ranking sees."""
+    found = candidates(duty, scope, pool)
     for candidate in found:
         candidate.features.update(reverse_features(duty, national, scope, candidate))
-    if rank is None:
-        shares = (model or default_model()).rank.predict([c.features for c in found])[:, 1] if found else np.zeros(0)
-    else:
-        shares = rank(found)
-    ranked, ordered = order_candidates(found, shares, carried_out(duty.requirement, national, scope))
-    return Case(duty, ranked, ordered, case_features(duty, national, scope, ranked, ordered))
+    return found
 
 
 def order_candidates(
@@ -195,11 +205,14 @@ def reverse_features(duty: Duty, national: National, scope: Scope, candidate: Ca
     if others.any():
         out["back_words"] = coverage(rule.words, duty.words) - float(national.echo(rule.words)[others].max())
     if national.vectors is not None and scope.vectors is not None and duty.vector is not None:
-        row = scope.vectors[candidate.rule]
+        sims = similarities(national.vectors, scope.vectors[candidate.rule], len(national.duties))
         if others.any():
-            out["back_dense"] = float(duty.vector @ row - (national.vectors[others] @ row).max())
+            out["back_dense"] = float(
+                similarities(duty.vector[None], scope.vectors[candidate.rule], 1)[0] - sims[others].max()
+            )
         if inside.any():
-            out["art_dense"] = float((national.vectors[inside] @ scope.vectors[list(place.rules)].T).max(axis=1).mean())
+            local = scope.vectors[place.rules[0] : place.rules[-1] + 1]
+            out["art_dense"] = float(np.einsum("ij,kj->ik", national.vectors[inside], local).max(axis=1).mean())
     return out
 
 
@@ -240,6 +253,27 @@ def heaviest(words: frozenset[str], known: frozenset[str], n: int) -> float:
 def provision_of(national: National, duty: Duty) -> Provision:
     """The national provision that holds the duty."""
     return next(p for p in national.document.provisions if p.provision_id == duty.requirement.provision_id)
+
+
+_HEAD = 3000
+
+
+@functools.lru_cache(maxsize=4096)
+def names_in_head(head: str) -> frozenset[str]:
+    """Titles in 《》 at the head of a text, where its basis is named; canonical."""
+    return frozenset(canonical(name) for name in re.findall(r"《([^《》]{3,60})》", head))
+
+
+def document_facts(document: Document) -> list:
+    """What a row takes of a local document beyond its metadata and the article: short, so that an edit elsewhere in the
+    document rarely changes it."""
+    return [sorted(names_in_head(document.text[:_HEAD])), "从其规定" in document.text, is_policy(document)]
+
+
+def scope_facts(scope: Scope) -> list:
+    """What a row takes of a scope beyond the articles found."""
+    incomplete = [d.meta.title for d in scope.documents if d.quality == "incomplete"]
+    return [scope.tier, incomplete, any(d.meta.text_kind == "digest" for d in scope.documents), bool(scope.rules)]
 
 
 _TIERS = ("province", "province_up", "local", "authority", "organ", "body", "private", "any")
@@ -296,7 +330,7 @@ def case_features(
     f |= context_features(duty, national, scope, best)
     f["title_covered"] = coverage(local_title, national_title | duty.words)
     f["title_covers"] = coverage(national_title, local_title | frozenset(("管理", "条例", "中华", "中华人民共和国")))
-    f["basis"] = float(canonical(national.document.meta.title) in canonical(place.document.text[:3000]))
+    f["basis"] = float(canonical(national.document.meta.title) in names_in_head(place.document.text[:_HEAD]))
     f["definition_unmatched"] = float(own.kind == "definition" and max(c.features["term_match"] for c in ranked) == 0)
     close = best.features["lcs"]
     for sign in ("d_weaker", "d_approval", "d_cap", "d_exception", "d_numbers", "d_clash", "d_open"):
@@ -318,8 +352,24 @@ def case_features(
 # -- the verdict ----------------------------------------------------------------------------------------------------------
 
 
-def probabilities(case: Case, national: National, scope: Scope, model: JudgeModel) -> dict[str, float]:
-    """Probability of each label; step 1 is decided by rule, the split of silence by `silent_label`."""
+def probabilities(cases: Sequence[Case], national: National, scope: Scope, model: JudgeModel) -> list[dict[str, float]]:
+    """Probability of each label for some duties; step 1 is decided by rule, the split of silence by `silent_label`."""
+    fixed = [decided(case, national, scope) for case in cases]
+    open_ = [case.features for case, shares in zip(cases, fixed, strict=True) if shares is None]
+    answered = iter(model.answered.predict(open_)[:, list(model.answered.classes).index("yes")])
+    split = iter(model.label.predict(open_))
+    out = []
+    for case, shares in zip(cases, fixed, strict=True):
+        if shares is None:
+            shares = _weighed(
+                case, national, scope, float(next(answered)), dict(zip(model.label.classes, next(split), strict=True))
+            )
+        out.append(shares)
+    return out
+
+
+def decided(case: Case, national: National, scope: Scope) -> dict[str, float] | None:
+    """Shares of the labels where a rule decides alone, else None."""
     own = case.duty.requirement
     if outside_scope(own, scope):
         return {NOT_APPLICABLE: 0.97}
@@ -327,10 +377,15 @@ def probabilities(case: Case, national: National, scope: Scope, model: JudgeMode
         return {COVERED: 0.9}
     if not case.ranked:
         return {silent_label(own, national.document): 0.95}
-    answered = float(model.answered.predict([case.features])[0][list(model.answered.classes).index("yes")])
-    split = model.label.predict([case.features])[0]
-    out = {label: answered * float(p) for label, p in zip(model.label.classes, split, strict=True)}
-    silent = silent_label(own, national.document)
+    return None
+
+
+def _weighed(
+    case: Case, national: National, scope: Scope, answered: float, split: Mapping[str, float]
+) -> dict[str, float]:
+    """Shares of the labels from the two scorers, corrected by what a word-for-word comparison says."""
+    out = {label: answered * float(p) for label, p in split.items()}
+    silent = silent_label(case.duty.requirement, national.document)
     out[silent] = out.get(silent, 0.0) + 1 - answered
     edits = edits_of(case, scope)
     if not edits and word_for_word(case, scope):
@@ -400,33 +455,42 @@ def judge(
     model: JudgeModel | None = None,
     threshold: float = THRESHOLD,
 ) -> Assessment:
-    """Judge one duty against one scope; deterministic. `encode` gives the vectors where the scope has vectors."""
-    rows = encode([requirement.full_text, *duty_phrases(requirement)]) if encode else None
-    duty = prepare(requirement, national.document.meta.title, *((rows[0], rows[1:]) if rows is not None else ()))
-    return judge_duty(duty, national, scope, model or default_model(), threshold)
-
-
-def judge_duty(
-    duty: Duty, national: National, scope: Scope, model: JudgeModel, threshold: float = THRESHOLD
-) -> Assessment:
-    """Judge a prepared duty."""
-    case = build_case(duty, national, scope, model)
-    shares = probabilities(case, national, scope, model)
-    label = choose(shares, model.bias)
-    confidence = model.calibrate(shares[label]) if label != NOT_APPLICABLE and case.ranked else shares[label]
-    return _assessment(case, national, scope, label, confidence, threshold)
+    """Judge one duty against one scope; deterministic. `encode` gives the vector where the scope has vectors."""
+    vector = encode([requirement.full_text])[0] if encode else None
+    duty = prepare(requirement, national.document.meta.title, vector)
+    return judge_duties([(duty, None)], national, scope, model or default_model(), threshold)[0]
 
 
 def judge_all(
     national: National, scope: Scope, *, model: JudgeModel | None = None, threshold: float = THRESHOLD
 ) -> list[Assessment]:
     """Every duty of a national document against a scope, in reading order."""
-    model = model or default_model()
+    duties = [(prepared(national, n), None) for n in national.judged or range(len(national.duties))]
+    return judge_duties(duties, national, scope, model or default_model(), threshold)
+
+
+def prepared(national: National, number: int) -> Duty:
+    """The duty at a position of the document, ready to be compared."""
+    vector = None if national.vectors is None else national.vectors[number]
+    return prepare(national.duties[number], national.document.meta.title, vector)
+
+
+def judge_duties(
+    duties: Sequence[tuple[Duty, Pool | None]],
+    national: National,
+    scope: Scope,
+    model: JudgeModel,
+    threshold: float = THRESHOLD,
+) -> list[Assessment]:
+    """Judge prepared duties, in order; a pool that is known already is not sought again."""
     out = []
-    for number in national.judged or range(len(national.duties)):
-        duty = national.duties[number]
-        known = () if national.vectors is None else (national.vectors[number], national.phrase_vectors[number])
-        out.append(judge_duty(prepare(duty, national.document.meta.title, *known), national, scope, model, threshold))
+    for batch in (duties[i : i + _BATCH] for i in range(0, len(duties), _BATCH)):
+        cases = build_cases(batch, national, scope, model)
+        for case, shares in zip(cases, probabilities(cases, national, scope, model), strict=True):
+            label = choose(shares, model.bias)
+            sure = label == NOT_APPLICABLE or not case.ranked
+            confidence = shares[label] if sure else model.calibrate(shares[label])
+            out.append(_assessment(case, national, scope, label, confidence, threshold))
     return out
 
 
@@ -548,7 +612,7 @@ def differing_elements(case: Case, scope: Scope) -> tuple[str, ...]:
         other = [b for b in rule.amounts if b.kind == a.kind]
         if other and all((b.value, b.unit) != (a.value, a.unit) for b in other):
             out.append(f"E5 数值：国家“{a.text}”，本地“{other[0].text}”")
-    for ours, theirs in distinct_clashes(case.duty.text, best[0].text):
+    for ours, theirs in distinct_clashes(own.text, rule.full_text):
         out.append(f"E2 用语：国家“{ours}”，本地“{theirs}”")
     for text in (x for x in rule.exceptions if x not in own.text):
         if signs["d_exception"]:

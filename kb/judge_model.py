@@ -30,7 +30,8 @@ class Linear:
     intercept: np.ndarray
 
     def raw(self, rows: np.ndarray) -> np.ndarray:
-        scores = ((rows - self.mean) / self.scale) @ self.coef.T + self.intercept
+        # einsum, not a matrix product: a row's last bits must not depend on which rows are scored with it
+        scores = np.einsum("ij,kj->ik", (rows - self.mean) / self.scale, self.coef) + self.intercept
         return np.concatenate([np.zeros_like(scores), scores], axis=1) if scores.shape[1] == 1 else scores
 
 

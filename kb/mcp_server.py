@@ -10,8 +10,8 @@ import datetime as dt
 from kb.codec import to_json
 from kb.errors import KbError, UsageError
 from kb.index import Library
-from kb.mapping import gap_table, row_json
 from kb.models import LEVELS, STATUS_NAMES
+from kb.rows import gap_table, row_json
 from kb.search import Filters, search
 from kb.settings import Settings
 from kb.versions import show

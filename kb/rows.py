@@ -1,39 +1,53 @@
 """A Library, national documents and a scope in, gap rows out; judged once, then kept beside the index.
 
 The seam between the gap judge and everything that shows its results: the command line, the reports, the workbench and the
-change note all read rows here. A row is one national duty with its judgement against one scope. Results are cached in
-`index/judged.db` under a key of everything that decides them (both texts, their facts, the encoder, the judge itself), so
-they are never computed twice and never stale; the file is derived data and may be deleted.
+change note all read rows here. A row is one national duty with its judgement against one scope. Results are kept in
+`index/judged.db` (derived data, may be deleted) under keys of everything that decides them, at two levels: a national document
+against a scope, and one duty against the articles found for it. After a change of one local text the articles of every duty
+are sought again, which is cheap, and only duties that meet another set of articles are judged; the others take their row as
+it is. A run after a change therefore equals a run from nothing, row by row.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import functools
-import hashlib
-import json
 import sqlite3
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kb.codec import from_json, to_json
+from kb.cache import Cache
 from kb.errors import NotFoundError
-from kb.index import Cache, DocumentInfo, Library
+from kb.evaluate_gaps import squeeze
+from kb.index import DocumentInfo, Library
 from kb.metadata import status_on
 from kb.models import LABELS, Assessment, Requirement
+from kb.row_store import (
+    ScopeFacts,
+    digest_of,
+    document_key,
+    duty_about,
+    load,
+    load_duties,
+    open_store,
+    placed,
+    save,
+    save_duties,
+)
+from kb.row_store import judge_version as judge_version  # readers of rows ask here who judged them
+
+if TYPE_CHECKING:
+    from kb.scope import Encode, Scope
 
 Progress = Callable[[str, int, int], None]
 # presets, in the order they are offered; "docs:" + ids joined by "," is a scope of chosen documents
 SCOPES = {"chain": "深圳市+广东省", "city": "深圳市", "province": "广东省"}
 DEFAULT_SCOPE = "chain"
 CURRENT = frozenset({"in_force", "amended", "unverified", "expiry_unchecked"})
-_KEPT = 4000
+LOCAL_LEVELS = ("guangdong", "shenzhen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,34 +130,27 @@ def ring(info: DocumentInfo) -> str:
 # -- judging, once ------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def judge_version() -> str:
-    """Hash of the rules, lists and model that judge; another judge never reuses the results of this one."""
-    digest = hashlib.sha256()
-    root = resources.files("kb")
-    for name in ("gaps.py", "align.py", "scope.py", "requirements.py", "elements.py", "judge_model.py"):
-        digest.update((root / name).read_bytes())
-    for entry in sorted((root / "data").iterdir(), key=lambda e: e.name):
-        if entry.is_file() and entry.name not in ("everyday.yaml", "places.yaml", "ranking.json", "catalog.schema.json"):
-            digest.update(entry.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def gap_rows(
-    library: Library, doc_ids: Sequence[str], scope: ScopeChoice, *, progress: Progress | None = None
+    library: Library,
+    doc_ids: Sequence[str],
+    scope: ScopeChoice,
+    *,
+    progress: Progress | None = None,
+    fresh: list[str] | None = None,
 ) -> list[GapRow]:
     """Rows of some national documents against one scope, in the order of the documents and of their duties.
 
     Args:
-        progress: called with ("judge", done, total), in duties, after each document that had to be judged now.
+        progress: called with ("judge", done, total), in duties, after each document that was not at hand whole.
+        fresh: takes the requirement ids of the rows that had to be judged now.
     """
     infos = [library.info(i) for i in dict.fromkeys(doc_ids)]
-    with _store(library) as store:
-        keys = {i.doc_id: _key(library, i, scope) for i in infos}
-        found = {i.doc_id: _load(store, keys[i.doc_id]) for i in infos}
+    with open_store(library) as store:
+        keys = {i.doc_id: document_key(library, i, scope.doc_ids) for i in infos}
+        found = {i.doc_id: load(store, keys[i.doc_id]) for i in infos}
         wanted = [i for i in infos if found[i.doc_id] is None]
         if wanted:
-            found |= _judge(library, wanted, scope, keys, store, progress)
+            found |= _judge(library, wanted, scope, keys, store, progress, fresh)
     return [
         GapRow(row_id(requirement.requirement_id, scope.key), info, requirement, assessment)
         for info in infos
@@ -153,9 +160,9 @@ def gap_rows(
 
 def judged(library: Library, scope: ScopeChoice, doc_ids: Iterable[str]) -> list[str]:
     """Those of the documents whose rows against this scope are at hand without judging."""
-    with _store(library) as store:
-        has = {k for (k,) in store.execute("SELECT key FROM rows")}
-        return [i for i in doc_ids if _key(library, library.info(i), scope) in has]
+    with open_store(library) as store:
+        has = {k for (k,) in store.execute("SELECT key FROM documents")}
+        return [i for i in doc_ids if document_key(library, library.info(i), scope.doc_ids) in has]
 
 
 def counts(rows: Iterable[GapRow]) -> dict[str, int]:
@@ -164,49 +171,58 @@ def counts(rows: Iterable[GapRow]) -> dict[str, int]:
     return {label: found.get(label, 0) for label in LABELS}
 
 
-def _judge(library, infos, scope, keys, store, progress) -> dict[str, list[Assessment]]:
+def _judge(library, infos, scope, keys, store, progress, fresh) -> dict[str, list[Assessment]]:
     """Judge whole documents and keep the result of each as soon as it is there."""
     local, encode = local_scope(library, scope), passage_encoder(library)
+    facts = ScopeFacts.of(local, library)
     total = sum(len(library.requirements(i.doc_id)) for i in infos)
     done, out = 0, {}
     for info in infos:
-        rows = judge_some(library, info, local, encode)
+        duty_keys, rows, judged_now = _judge_document(library, info, local, facts, encode, store)
         done += len(rows)
+        if fresh is not None:
+            fresh += judged_now
         if progress:
             progress("judge", done, total)
         out[info.doc_id] = rows
-        _save(store, keys[info.doc_id], rows)
+        save(store, keys[info.doc_id], duty_keys, rows, facts.starts)
     return out
 
 
-def local_scope(library: Library, scope: ScopeChoice):
+def local_scope(library: Library, scope: ScopeChoice) -> Scope:
     """The local texts of a scope, ready to be judged against."""
     from kb.scope import build_scope
 
     return build_scope([library.document(i) for i in scope.doc_ids], passage_encoder(library))
 
 
-def judge_some(library: Library, info: DocumentInfo, local, encode, positions: Sequence[int] = ()) -> list[Assessment]:
-    """Judge the duties of a national document at the given positions (all of them by default), in reading order."""
+def _judge_document(library, info, local, facts, encode, store) -> tuple[list[str], list[Assessment], list[str]]:
+    """(keys of the duties, their rows, ids judged now): a duty whose articles are those of before keeps its row."""
     from kb import gaps
+    from kb.align import pool_of
 
-    national = replace(gaps.build_national(library.document(info.doc_id), encode), judged=tuple(positions))
-    judged_now = gaps.judge_all(national, local, threshold=library.settings.undetermined_below)
-    duties = [national.duties[i] for i in positions] if positions else national.duties
-    return [_verbatim(duty, a) for duty, a in zip(duties, judged_now, strict=True)]
+    national = gaps.build_national(library.document(info.doc_id), encode)
+    about = duty_about(library, info, facts)
+    duties = [gaps.prepared(national, n) for n in range(len(national.duties))]
+    pools = [pool_of(duty, local) for duty in duties]
+    keys = []
+    for duty, pool in zip(duties, pools, strict=True):
+        carried = gaps.carried_out(duty.requirement, national, local)
+        read = [facts.articles[a] for a in (*pool.articles, *(() if carried is None else (carried,)))]
+        keys.append(digest_of(about, duty.requirement.requirement_id, read))
+    held = load_duties(store, keys)
+    wanted = [n for n, key in enumerate(keys) if key not in held]
+    if wanted:
+        work = [(duties[n], pools[n]) for n in wanted]
+        judged_now = gaps.judge_duties(work, national, local, gaps.default_model(), library.settings.undetermined_below)
+        rows = {keys[n]: placed(a, facts.starts, -1) for n, a in zip(wanted, judged_now, strict=True)}
+        save_duties(store, rows)
+        held |= rows
+    shown = [replace(placed(held[key], facts.starts, 1), scope=local.titles) for key in keys]
+    return keys, shown, [duties[n].requirement.requirement_id for n in wanted]
 
 
-def _verbatim(duty: Requirement, assessment: Assessment) -> Assessment:
-    """Missing and differing clauses in the words of the duty; the judge names them in the form it compares."""
-    from kb.elements import clauses
-    from kb.scope import canonical
-
-    own = {canonical(c): c for c in clauses(duty.text)}
-    said = {field: tuple(own.get(x, x) for x in getattr(assessment, field)) for field in ("missing", "differs")}
-    return replace(assessment, **said)
-
-
-def passage_encoder(library: Library):
+def passage_encoder(library: Library, progress: Progress | None = None) -> Encode | None:
     """Passages to unit vectors through the cache of the index, so that equal text is embedded once; None without encoder."""
     encoder = library.encoder
     if encoder is None:
@@ -215,66 +231,121 @@ def passage_encoder(library: Library):
     def encode(texts: Sequence[str]) -> np.ndarray:
         try:
             cache = Cache(library.settings.index / "cache.db")
-            cache.embed(encoder, list(texts))
-            return np.concatenate(list(cache.vectors(encoder, texts)))
-        except sqlite3.OperationalError:  # a read-only index: slower, the same result to half precision
-            return encoder.encode_passages(list(texts))
+            try:
+                cache.embed(encoder, list(texts), progress)
+                return np.concatenate(list(cache.vectors(encoder, texts)))
+            finally:
+                cache.close()
+        except sqlite3.OperationalError:  # a read-only index: slower, the same result
+            return encoder.encode_passages(list(texts)).astype(np.float16).astype(np.float32)
 
     return encode
 
 
-# -- the store ----------------------------------------------------------------------------------------------------------
+# -- what commands and assistants ask for -------------------------------------------------------------------------------
 
 
-def _key(library: Library, info: DocumentInfo, scope: ScopeChoice) -> str:
-    encoder = library.manifest["encoder"] if library.settings.encoder != "none" else None
-    parts = {
-        "judge": judge_version(),
-        "rules": library.manifest["rules"],
-        "encoder": (encoder or {}).get("fingerprint"),
-        "threshold": library.settings.undetermined_below,
-        "national": _facts(info),
-        "scope": [_facts(library.info(i)) for i in scope.doc_ids],
+@dataclass(frozen=True, slots=True)
+class GapTable:
+    """All rows of one comparison; `counts` adds up to len(rows); `notes` explain what was left out."""
+
+    scope: tuple[str, ...]
+    rows: tuple[GapRow, ...]
+    counts: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def find_infos(library: Library, names: Iterable[str], levels: tuple[str, ...] | None = None) -> list[DocumentInfo]:
+    """Documents named by title (white space aside), alias or id.
+
+    Raises:
+        NotFoundError: a name fits no document.
+    """
+    out = []
+    for name in names:
+        key = squeeze(name)
+        found = [
+            d
+            for d in library.documents
+            if key in (squeeze(d.meta.title), d.doc_id) or key in map(squeeze, d.meta.aliases)
+        ]
+        found = found or [d for d in library.documents if key in squeeze(d.meta.title) and d.meta.status != "draft"]
+        if levels:
+            found = [d for d in found if d.meta.level in levels] or found
+        if not found:
+            raise NotFoundError(f"no document is called {name}", hint="kb doctor lists the documents held.")
+        out.append(found[0])
+    return list(dict.fromkeys(out))
+
+
+def chosen(
+    library: Library, national: Sequence[str] = (), scope: Sequence[str] = ()
+) -> tuple[list[DocumentInfo], ScopeChoice]:
+    """National documents and scope by the names a person gave; by default all in force, and the default scope.
+
+    Raises:
+        NotFoundError: a name fits no document.
+    """
+    infos = find_infos(library, national, ("national",)) if national else national_documents(library)
+    if not scope:
+        return infos, scope_choice(library)
+    return infos, scope_of_documents(library, [d.doc_id for d in find_infos(library, scope, (*LOCAL_LEVELS, "peers"))])
+
+
+def gap_table(
+    library: Library, national: Sequence[str] = (), scope: Sequence[str] = (), progress: Progress | None = None
+) -> GapTable:
+    """Judge every duty of the national documents named against a scope (see `chosen`)."""
+    infos, choice = chosen(library, national, scope)
+    rows = gap_rows(library, [d.doc_id for d in infos], choice, progress=progress)
+    titles = tuple(sorted(library.info(i).meta.title for i in choice.doc_ids))
+    found = {label: n for label, n in counts(rows).items() if n}
+    return GapTable(titles, tuple(rows), found, _notes(infos, titles, rows))
+
+
+def _notes(infos: Sequence[DocumentInfo], titles: Sequence[str], rows: Sequence[GapRow]) -> tuple[str, ...]:
+    notes = []
+    if not titles:
+        notes.append("比对范围内没有现行有效的本地文本，除不适用外均待人工核定")
+    with_rows = {r.national.doc_id for r in rows}
+    silent = [d.meta.title for d in infos if d.doc_id not in with_rows]
+    if silent:
+        notes.append(f"没有可比对要求的国家文件：{'、'.join(silent)}")
+    return tuple(notes)
+
+
+def row_json(row: GapRow) -> dict[str, object]:
+    """A row as `kb gaps --json` prints it."""
+    r, a = row.requirement, row.assessment
+    return {
+        "id": r.requirement_id,
+        "title": row.national.meta.title,
+        "article": r.label,
+        "paragraph": r.paragraph,
+        "item": r.item,
+        "address": r.address,
+        "text": r.text,
+        "modality": r.modality,
+        "actor": r.actor,
+        "label": a.label,
+        "proposed_label": a.proposed_label,
+        "tag": a.tag,
+        "rule": a.rule,
+        "confidence": a.confidence,
+        "severity": a.severity,
+        "evidence": evidence_json(a),
+        "missing": list(a.missing),
+        "differs": list(a.differs),
+        "questions": list(a.questions),
+        "suggestion": a.suggestion,
+        "reason": a.reason,
+        "text_kind": row.national.meta.text_kind,
     }
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
 
-def _facts(info: DocumentInfo) -> list:
-    return [info.doc_id, info.sha256, info.quality, to_json(info.meta)]
-
-
-@contextlib.contextmanager
-def _store(library: Library) -> Iterator[sqlite3.Connection]:
-    """The result file; kept in memory where the index folder cannot be written."""
-    path = library.settings.index / "judged.db"
-    try:
-        store = _open(str(path))
-    except sqlite3.OperationalError:
-        store = _open(":memory:")
-    except sqlite3.DatabaseError:  # damaged: derived data, so start again
-        path.unlink(missing_ok=True)
-        store = _open(str(path))
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def _open(path: str) -> sqlite3.Connection:
-    store = sqlite3.connect(path, timeout=30)
-    store.executescript(
-        "PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, saved REAL, record BLOB) WITHOUT ROWID;"
-    )
-    return store
-
-
-def _load(store: sqlite3.Connection, key: str) -> list[Assessment] | None:
-    row = store.execute("SELECT record FROM rows WHERE key = ?", (key,)).fetchone()
-    return [from_json(Assessment, r) for r in json.loads(zlib.decompress(row[0]))] if row else None
-
-
-def _save(store: sqlite3.Connection, key: str, rows: Sequence[Assessment]) -> None:
-    record = zlib.compress(json.dumps([to_json(r) for r in rows], ensure_ascii=False, separators=(",", ":")).encode())
-    with store:
-        store.execute("INSERT OR REPLACE INTO rows VALUES (?, julianday('now'), ?)", (key, record))
-        store.execute("DELETE FROM rows WHERE key NOT IN (SELECT key FROM rows ORDER BY saved DESC LIMIT ?)", (_KEPT,))
+def evidence_json(assessment: Assessment) -> list[dict[str, object]]:
+    """Evidence entries of the command contract, decisive first."""
+    return [
+        {"title": e.title, "article": e.article, "address": e.address, "quote": e.quote, "grade": e.grade}
+        for e in assessment.evidence
+    ]

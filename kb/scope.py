@@ -1,7 +1,9 @@
 """Local Documents in, a searchable Scope out: single local rules with words, vectors, and the article they stand in.
 
-A scope is what "local" means in one comparison (city, city + province, a draft). Scoring is in memory: BM25 over rules and
+A scope is what "local" means in one comparison (city, city + province, a draft). Scoring is in memory: BM25 of rules and of
 articles, dense similarity of rules; the unit that is returned is the article (domain.md: sentences find, articles are shown).
+Every score is a function of the duty and of one article alone (weights and mean lengths are constants), so that a change
+elsewhere in the scope leaves it as it is: incremental rows rest on that (rows.py).
 """
 
 from __future__ import annotations
@@ -12,18 +14,20 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
 
-from kb.elements import load_data, phrases
+from kb.elements import load_data
 from kb.models import Document, Provision, Requirement
 from kb.requirements import extract, requirement_at
 from kb.segment import bigrams, words
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 K1, B = 1.2, 0.6
+RULE_WORDS, ARTICLE_WORDS = 30.0, 70.0
+"""Mean words of a rule and of an article, for BM25; constants, because a mean of the scope would shift with every text."""
 _MUNICIPAL = ("北京", "天津", "上海", "重庆")
 
 
@@ -80,16 +84,21 @@ def _near() -> Mapping[str, tuple[tuple[str, float], ...]]:
 
 def coverage(wanted: frozenset[str], text_words: frozenset[str], text: str = "") -> float:
     """Share of the weight of `wanted` that `text_words` answers, near synonyms at their weight; 1.0 for nothing wanted."""
-    total = got = 0.0
-    near = _near()
-    for word in wanted:
-        w = weight(word)
-        total += w
-        if word in text_words or (text and len(word) >= 2 and word in text):
-            got += w
-        elif word in near:
-            got += w * max((x for other, x in near[word] if other in text_words), default=0.0)
-    return got / total if total else 1.0
+    total = _total(wanted)
+    if not total:
+        return 1.0
+    near, lost = _near(), []
+    for word in wanted - text_words:
+        if text and len(word) >= 2 and word in text:
+            continue
+        share = max((x for other, x in near[word] if other in text_words), default=0.0) if word in near else 0.0
+        lost.append(weight(word) * (1 - share))
+    return 1 - math.fsum(lost) / total  # fsum: the order of a set differs from run to run, the sum must not
+
+
+@functools.lru_cache(maxsize=65536)
+def _total(words: frozenset[str]) -> float:
+    return math.fsum(weight(w) for w in words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +127,7 @@ class LocalArticle:
 class Scope:
     """What counts as local in one comparison. `tier` is province or city; `vectors` has one unit row per rule or is None.
 
-    `phrase_vectors` holds the phrases of all rules in order; article i begins at row `phrase_starts[i]`.
+    Rules of article i are those from `starts[i]` on, up to the next start.
     """
 
     documents: tuple[Document, ...]
@@ -126,11 +135,9 @@ class Scope:
     rules: tuple[LocalRule, ...]
     tier: str
     vectors: np.ndarray | None
-    phrase_vectors: np.ndarray | None = None
-    phrase_starts: np.ndarray | None = None
-    _article_words: dict[str, np.ndarray] = field(default_factory=dict)
-    _lexicon: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    _lengths: list[int] = field(default_factory=list)
+    starts: np.ndarray
+    _rules: Postings
+    _articles: Postings
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -138,33 +145,86 @@ class Scope:
 
     def words_in_common(self, wanted: frozenset[str]) -> np.ndarray:
         """Share of the weight of `wanted` in each article or its title, exact words only: a quick first look."""
-        out = np.zeros(len(self.articles), dtype=np.float32)
-        total = 0.0
-        for word in wanted:
-            w = weight(word)
-            total += w
-            if word in self._article_words:
-                out[self._article_words[word]] += w
-        return out / total if total else out
+        return self._articles.share(wanted)
 
     def lexical(self, text: str) -> np.ndarray:
-        """BM25 of every rule for `text` (canonical words and bigrams are one bag), divided by the score of text itself."""
-        terms = Counter(_bag(text))
-        scores = np.zeros(len(self.rules), dtype=np.float32)
-        mean = sum(self._lengths) / max(1, len(self._lengths))
-        best = 0.0
-        for term, tf in terms.items():
-            postings = self._lexicon.get(term, ())
-            idf = weight(term) if len(term) >= 2 else 0.5
+        """BM25 of every rule for the words of `text`, divided by the score of the text itself."""
+        return self._rules.bm25(text)
+
+    def lexical_articles(self, text: str) -> np.ndarray:
+        """BM25 of every article, title included, for the words of `text`, divided by the score of the text itself."""
+        return self._articles.bm25(text)
+
+    def best_of_articles(self, scores: np.ndarray) -> np.ndarray:
+        """The highest score among the rules of each article."""
+        return np.maximum.reduceat(scores, self.starts) if len(self.starts) else scores
+
+
+class Postings:
+    """Texts as bags of words; scores one text against all of them. `mean` is the constant mean length in words."""
+
+    def __init__(self, bags: Sequence[Mapping[str, int]], mean: float) -> None:
+        lengths = np.array([sum(bag.values()) for bag in bags], dtype=np.float64)
+        norms = K1 * (1 - B + B * lengths / mean)
+        held: dict[str, tuple[list[int], list[int]]] = {}
+        for number, bag in enumerate(bags):
+            for word, count in bag.items():
+                numbers, counts = held.setdefault(word, ([], []))
+                numbers.append(number)
+                counts.append(count)
+        self._size = len(bags)
+        self._held = {}
+        for word, (numbers, counts) in held.items():
+            at, n = np.array(numbers), np.array(counts, dtype=np.float64)
+            self._held[word] = (at, n * (K1 + 1) / (n + norms[at]))
+
+    def bm25(self, text: str) -> np.ndarray:
+        scores, best = np.zeros(self._size), 0.0
+        for word, tf in Counter(_bag(text)).items():
+            idf = weight(word)
             best += idf * (K1 + 1) * tf / (tf + K1)
-            for rule, count in postings:
-                norm = K1 * (1 - B + B * self._lengths[rule] / mean)
-                scores[rule] += idf * count * (K1 + 1) / (count + norm)
+            if word in self._held:
+                at, gains = self._held[word]
+                scores[at] += idf * gains
         return scores / best if best else scores
+
+    def share(self, wanted: frozenset[str]) -> np.ndarray:
+        """Share of the weight of `wanted` that each text has."""
+        out, total = np.zeros(self._size), _total(wanted)
+        for word in sorted(wanted):  # a fixed order, so that sums do not differ between runs
+            if word in self._held:
+                out[self._held[word][0]] += weight(word)
+        return out / total if total else out
 
 
 def _bag(text: str) -> list[str]:
     return [w for w in words(canonical(text)) if len(w) >= 2 or w.isdigit()]
+
+
+def scope_texts(document: Document) -> list[str]:
+    """What is embedded of a local document, in the order of its rules."""
+    return [rule.full_text for _, rows in _rules_of(document) for rule in rows]
+
+
+def _rules_of(doc: Document) -> list[tuple[Provision, list[Requirement]]]:
+    """The provisions of a document that say something, each with its sentences in reading order."""
+    by_provision: dict[str, list[Requirement]] = {}
+    duties, others = extract(doc)
+    provisions = {p.provision_id: p for p in doc.provisions}
+    for duty in duties:
+        by_provision.setdefault(duty.provision_id, []).append(duty)
+    for other in others:
+        if other.reason not in ("heading", "wrapper", "statement") or (
+            other.reason == "statement" and len(other.text) > 12
+        ):
+            by_provision.setdefault(other.provision_id, []).append(
+                requirement_at(doc, provisions[other.provision_id], other.start, other.end)
+            )
+    return [
+        (p, sorted(by_provision[p.provision_id], key=lambda r: r.start))
+        for p in doc.provisions
+        if p.provision_id in by_provision
+    ]
 
 
 def build_scope(documents: Iterable[Document], encode: Encode | None = None) -> Scope:
@@ -173,50 +233,34 @@ def build_scope(documents: Iterable[Document], encode: Encode | None = None) -> 
     articles: list[LocalArticle] = []
     rules: list[LocalRule] = []
     for doc in docs:
-        by_provision: dict[str, list[Requirement]] = {}
-        duties, others = extract(doc)
-        provisions = {p.provision_id: p for p in doc.provisions}
-        for duty in duties:
-            by_provision.setdefault(duty.provision_id, []).append(duty)
-        for other in others:
-            if other.reason not in ("heading", "wrapper", "statement") or (
-                other.reason == "statement" and len(other.text) > 12
-            ):
-                by_provision.setdefault(other.provision_id, []).append(
-                    requirement_at(doc, provisions[other.provision_id], other.start, other.end)
-                )
-        for provision in doc.provisions:
-            rows = sorted(by_provision.get(provision.provision_id, ()), key=lambda r: r.start)
-            if not rows:
-                continue
+        for provision, rows in _rules_of(doc):
             first = len(rules)
-            text = canonical(provision.text)
-            for row in rows:
-                rules.append(
-                    LocalRule(
-                        len(articles), row, content_words(row.full_text), canonical(row.full_text), doc.meta.title
-                    )
-                )
+            rules += [
+                LocalRule(len(articles), row, content_words(row.full_text), canonical(row.full_text), doc.meta.title)
+                for row in rows
+            ]
+            numbers = tuple(range(first, len(rules)))
             articles.append(
-                LocalArticle(doc, provision, tuple(range(first, len(rules))), content_words(provision.text), text)
+                LocalArticle(doc, provision, numbers, content_words(provision.text), canonical(provision.text))
             )
-    scope = Scope(docs, tuple(articles), tuple(rules), scope_tier(docs), None)
-    if encode and rules:
-        scope.vectors = encode([r.requirement.full_text for r in rules])
-        parts = [(r.article, phrase) for r in rules for phrase in phrases(r.requirement.text) or [r.requirement.text]]
-        scope.phrase_vectors = encode([phrase for _, phrase in parts])
-        scope.phrase_starts = np.searchsorted([article for article, _ in parts], range(len(articles)))
-    held: dict[str, list[int]] = {}
-    for number, article in enumerate(articles):
-        for word in article.words | content_words(article.document.meta.title):
-            held.setdefault(word, []).append(number)
-    scope._article_words = {word: np.array(numbers) for word, numbers in held.items()}
-    for number, rule in enumerate(rules):
-        bag = Counter(_bag(rule.requirement.full_text))
-        scope._lengths.append(sum(bag.values()))
-        for term, count in bag.items():
-            scope._lexicon.setdefault(term, []).append((number, count))
-    return scope
+    vectors = encode([r.requirement.full_text for r in rules]) if encode and rules else None
+    return Scope(
+        documents=docs,
+        articles=tuple(articles),
+        rules=tuple(rules),
+        tier=scope_tier(docs),
+        vectors=vectors,
+        starts=np.array([a.rules[0] for a in articles], dtype=np.int64),
+        _rules=Postings([Counter(_bag(r.requirement.full_text)) for r in rules], RULE_WORDS),
+        _articles=Postings([_article_bag(a) for a in articles], ARTICLE_WORDS),
+    )
+
+
+def _article_bag(article: LocalArticle) -> Counter[str]:
+    bag = Counter(_bag(article.provision.text))
+    for word in content_words(article.document.meta.title):
+        bag.setdefault(word, 1)
+    return bag
 
 
 def scope_tier(documents: Sequence[Document]) -> str:

@@ -21,7 +21,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from kb.align import Candidate, candidates, duty_phrases, prepare
+from kb.align import Candidate, Duty, prepare
 from kb.evaluate_gaps import Label, find_document, read_labels, resolve, score, squeeze
 from kb.gaps import (
     CLASH,
@@ -34,11 +34,11 @@ from kb.gaps import (
     carried_out,
     case_features,
     choose,
+    described,
     evidence_of,
     order_candidates,
     outside_scope,
     probabilities,
-    reverse_features,
 )
 from kb.judge_model import load_model
 from kb.models import Assessment, Document, DocumentMeta, Requirement
@@ -61,7 +61,7 @@ class Row:
     requirement: Requirement
     national: National
     scope: Scope
-    duty: object
+    duty: Duty
     found: list[Candidate]
     grades: list[int]
 
@@ -127,7 +127,7 @@ def build_rows(
     nationals: dict[str, National] = {}
     scopes: dict[tuple[str, ...], Scope] = {}
     requirements = [resolve(label, documents) for label in labels]
-    vectors.passages([t for r in requirements for t in (r.full_text, *duty_phrases(r))])  # one large batch
+    vectors.passages([r.full_text for r in requirements])  # one large batch
     rows = []
     for label, requirement in zip(labels, requirements, strict=True):
         document = find_document(label.title, documents)
@@ -137,11 +137,8 @@ def build_rows(
         if key not in scopes:
             scopes[key] = build_scope([find_document(t, documents) for t in label.scope], vectors.passages)
         national, scope = nationals[document.doc_id], scopes[key]
-        own = vectors.passages([requirement.full_text, *duty_phrases(requirement)])
-        duty = prepare(requirement, document.meta.title, own[0], own[1:])
-        found = candidates(duty, scope)
-        for candidate in found:
-            candidate.features.update(reverse_features(duty, national, scope, candidate))
+        duty = prepare(requirement, document.meta.title, vectors.passages([requirement.full_text])[0])
+        found = described(duty, national, scope)
         names = [
             (squeeze(scope.articles[c.article].document.meta.title), scope.articles[c.article].provision.label)
             for c in found
@@ -282,7 +279,7 @@ def apply(model_data: dict, rows: Sequence[Row], cases: Sequence[Case]) -> list[
     model = load_model(json.dumps(model_data))
     out = []
     for row, case in zip(rows, cases, strict=True):
-        shares = probabilities(case, row.national, row.scope, model)
+        shares = probabilities([case], row.national, row.scope, model)[0]
         label = choose(shares, model.bias)
         out.append(
             Assessment(

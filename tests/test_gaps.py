@@ -209,3 +209,11 @@ def test_score_counts_any_accepted_label_and_evidence(rows, national):
 def test_model_of_another_format_is_refused():
     with pytest.raises(KbError, match="cannot be read"):
         load_model('{"format": 99}')
+
+
+def test_what_is_missing_is_said_in_the_words_of_the_duty(national):
+    text = "某市数据条例\n第一条 为了便民，制定本条例。\n第二条 各级政府应当健全无障碍查阅场所。\n第三条 甲应当乙。"
+    duty = next(d for d in national.duties if d.label == "第五条")
+    row = judge(duty, national, build_scope([doc(text, "shenzhen")], encode), encode=encode)
+    said = [x for x in row.missing if not x.startswith(("E", "数值"))]
+    assert all(x in duty.text for x in said)

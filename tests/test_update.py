@@ -352,28 +352,6 @@ def test_article_changes_are_blind_to_noise_and_see_every_real_change():
         assert all(("应当", "可以") in a.diffs for a in found)
 
 
-def test_a_quick_run_judges_what_a_local_change_touches_and_carries_the_rest(settings):
-    update(settings)
-    _write(settings.corpus, "shenzhen", LOCAL, [SZ[0], SZ[1], "第三条　市数据主管部门应当组织年度普法宣传。", SZ[3]])
-    quick = update(settings, quick=True)
-    assert 0 < quick.note.carried < sum(quick.note.counts_after.values())
-    told = read_snapshot(settings, quick.summary.generation)
-    exact = update(settings)  # nothing changed since: the complete run may only refine
-    full = read_snapshot(settings, exact.summary.generation)
-    assert [r.row_id for r in told.rows] == [r.row_id for r in full.rows]
-    lost = next(r for r in told.rows if "编制公共数据资源目录" in r.text)
-    assert lost.label == next(r.label for r in full.rows if r.row_id == lost.row_id)
-    assert (LOCAL, "第三条") not in lost.evidence
-
-
-def test_a_quick_run_judges_new_national_documents_whole(settings):
-    update(settings)
-    _write(settings.corpus, "national", "国家数据丁办法", NAT)
-    quick = update(settings, quick=True).note
-    exact = gap.gap_rows(Library(settings), ["国家数据丁办法"], gap.scope_choice(Library(settings)))
-    assert [(d.row_id, d.label) for d in quick.duties] == [(r.row_id, r.assessment.label) for r in exact]
-
-
 def test_progress_says_counts_and_the_time_left(monkeypatch, capsys):
     from kb.cli import Meter, duration
 

@@ -29,9 +29,8 @@ def command(path, corpus, index, encoder, as_json, national, base, no_current, o
     from kb.draft import COLUMNS, carried_out, check_draft, comments, draft_document, suggested_nationals
     from kb.draft import as_json as to_bytes
     from kb.index import Library
-    from kb.mapping import find_infos
     from kb.read import read_file
-    from kb.rows import scope_choice
+    from kb.rows import find_infos, scope_choice
 
     library = Library(settings_from(corpus, index, encoder))
     document = draft_document(read_file(path, name=path.name), path.name)

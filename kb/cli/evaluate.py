@@ -41,7 +41,7 @@ def gaps_command(file, corpus, index, encoder, as_json) -> None:
     """Accuracy of the gap judge on labelled duties (JSONL)."""
     from kb.evaluate_gaps import read_labels, score
     from kb.index import Library
-    from kb.mapping import judge_labels
+    from kb.proof import judge_labels
 
     labels = read_labels(file.read_text(encoding="utf-8").splitlines(), file.name)
     report(score(labels, judge_labels(Library(settings_from(corpus, index, encoder)), labels, Meter())), as_json)
@@ -52,7 +52,7 @@ def gaps_command(file, corpus, index, encoder, as_json) -> None:
 def ablation_command(corpus, index, encoder, as_json) -> None:
     """Proof without labels: delete, dilute and edit local texts and see whether the judge notices."""
     from kb.index import Library
-    from kb.mapping import ablation_run
+    from kb.proof import ablation_run
 
     report(ablation_run(Library(settings_from(corpus, index, encoder)), Meter()), as_json)
 

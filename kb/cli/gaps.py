@@ -19,7 +19,7 @@ from kb.cli import Meter, common_options, print_json, settings_from
 def command(corpus, index, encoder, as_json, national, scope, summary) -> None:
     """Map national requirements to the local rules that answer them."""
     from kb.index import Library
-    from kb.mapping import gap_table, row_json
+    from kb.rows import gap_table, row_json
 
     table = gap_table(Library(settings_from(corpus, index, encoder)), national, scope, Meter())
     if as_json:
@@ -38,7 +38,7 @@ def command(corpus, index, encoder, as_json, national, scope, summary) -> None:
     for row in table.rows:
         a = row.assessment
         click.echo(
-            f"{row.title} {row.requirement.address}  {a.label}{'·' + a.tag if a.tag else ''} ({a.rule}, {a.confidence:.2f}) {a.severity}"
+            f"{row.national.meta.title} {row.requirement.address}  {a.label}{'·' + a.tag if a.tag else ''} ({a.rule}, {a.confidence:.2f}) {a.severity}"
         )
         click.echo(f"    国家：{row.requirement.text}")
         for e in a.evidence[:1]:
@@ -59,7 +59,7 @@ def _print_summary(table) -> None:
 
     by_title: dict[str, dict[str, int]] = {}
     for row in table.rows:
-        counts = by_title.setdefault(row.title, {})
+        counts = by_title.setdefault(row.national.meta.title, {})
         counts[row.assessment.label] = counts.get(row.assessment.label, 0) + 1
     short = {"直接适用无需配套": "直接适用", "待人工核定": "待核定", "疑似不一致": "疑似不一致"}
     click.echo("\t".join([*(short.get(label, label) for label in LABELS), "合计", "国家文件"]))

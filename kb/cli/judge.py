@@ -20,7 +20,8 @@ def command(file, corpus, index, encoder, as_json) -> None:
     """
     from kb.evaluate_gaps import read_labels
     from kb.index import Library
-    from kb.mapping import evidence_json, judge_labels
+    from kb.proof import judge_labels
+    from kb.rows import evidence_json
 
     labels = read_labels(file.read_text(encoding="utf-8").splitlines(), file.name)
     for label, a in zip(

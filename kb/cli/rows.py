@@ -32,12 +32,8 @@ def chosen_rows(settings: Settings, national: Sequence[str], scope: Sequence[str
         NotFoundError: a name fits no document.
     """
     from kb.index import Library
-    from kb.mapping import find_infos
-    from kb.rows import gap_rows, national_documents, scope_choice, scope_of_documents
+    from kb.rows import chosen, gap_rows
 
     library = Library(settings)
-    chosen = find_infos(library, national, ("national",)) if national else national_documents(library)
-    local = (
-        scope_of_documents(library, [d.doc_id for d in find_infos(library, scope)]) if scope else scope_choice(library)
-    )
-    return library, local, gap_rows(library, [d.doc_id for d in chosen], local, progress=Meter())
+    infos, local = chosen(library, national, scope)
+    return library, local, gap_rows(library, [d.doc_id for d in infos], local, progress=Meter())
