@@ -22,10 +22,9 @@ from kb.codec import to_json
 from kb.corpus import SourceFile, to_document
 from kb.errors import NotFoundError
 from kb.index import DocumentInfo, Library
-from kb.mapping import encoder_of
 from kb.metadata import status_on
 from kb.models import LABELS, STATUS_NAMES, Assessment, Document, Requirement, SourceText
-from kb.rows import GapRow, ScopeChoice, gap_rows, national_documents, today
+from kb.rows import GapRow, ScopeChoice, gap_rows, national_documents, passage_encoder, today
 from kb.scope import build_scope
 from kb.titles import TitleIndex, entry_of
 
@@ -160,7 +159,7 @@ def check_draft(
 
 
 def _rows(library, document, national_ids, current, progress):
-    encode = encoder_of(library)
+    encode = passage_encoder(library)
     # its numbering is reported apart; a skipped number must not turn every silence into 待人工核定
     scope = build_scope([replace(document, meta=replace(document.meta, status="in_force"), quality="complete")], encode)
     total = sum(len(library.requirements(i)) for i in national_ids)
