@@ -34,7 +34,7 @@ ANSWERED = ("已覆盖", "部分覆盖", "疑似不一致")
 _ENDED = ("repealed", "lapsed", "expiry_unchecked")
 _SHORT = re.compile(r"[（(]以下(?:统称|简称)[为：:]?[“\"]?([\u4e00-\u9fff]{2,14})[”\"]?[）)]")
 # 本办法所称X，是指…; a list of terms after 所称 takes the last one
-_DEFINES = re.compile(r"(?:所称的?|^(?:[（(][一二三四五六七八九十]+[)）])?)([\u4e00-\u9fff]{2,12})，?是指")
+_DEFINES = re.compile(r"(?:所称的?|(?:^|。)(?:[（(][一二三四五六七八九十]+[)）])?)([\u4e00-\u9fff]{2,12})，?是指", re.M)
 _REASONS = {
     "no_such_article": "所引条款在该文件中不存在，可能已经调整条号",
     "no_paragraph_before": "本条没有所指的前款或前项",

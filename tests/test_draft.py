@@ -61,6 +61,10 @@ def test_a_short_name_used_too_early_and_a_term_never_used_are_found(library):
     text = "某办法（征求意见稿）\n\n第一条 局应当公布目录。本办法所称沙盒，是指试验环境。\n第二条 数据管理局（以下简称数据局）负责。\n第三条 数据局应当检查，数据局应当公开。\n"
     found = terms(library, parsed(text))
     assert any(f.quote == "沙盒" and "未再使用" in f.what for f in found)
+    inside = parsed(
+        "某办法\n\n第一条 运营，是指开发活动。授权单位，是指政府确定的单位。\n第二条 授权单位负责。\n第三条 授权单位检查。\n第四条 授权单位公开。\n"
+    )
+    assert not [f for f in terms(library, inside) if "未作定义" in f.what]
     early = parsed(
         "某办法\n\n第一条 运营机构应当依法开展各项活动并接受社会各方面的监督，按规定公开信息。\n第二条 授权运营机构（以下简称运营机构）应当登记。\n"
     )

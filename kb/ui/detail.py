@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from kb.edits import frame_share
 from kb.index import Library
 from kb.metadata import status_on
-from kb.models import LABELS, LEVEL_NAMES, STATUS_NAMES, DocumentMeta, Evidence
+from kb.models import LABELS, STATUS_NAMES, DocumentMeta, Evidence
 from kb.review import RowState, TextChange
 from kb.rows import GapRow, scope_choice, today
 from kb.search import Filters, search
@@ -17,6 +18,8 @@ from kb.ui.markup import badge, document_badges, escape, with_marks
 from kb.ui.names import LABEL_COLORS, LABEL_CSS, LABEL_HELP, MODALITY_NAMES, RULE_NAMES, TIER_NAMES, certainty
 from kb.wording import Comparison, compare
 
+# share of the national wording, in order, from which a text of another place says the same duty
+_SAME_WORDING = 0.6
 SILENT = ("未覆盖", "直接适用无需配套", "不适用")
 LEGEND = (("kb-same", "两边都有"), ("kb-missing", "本地未见"), ("kb-differs", "两边不同"), ("kb-added", "本地另有"))
 
@@ -213,20 +216,29 @@ def neighbours(library: Library, doc_id: str, label: str) -> None:
 
 
 def _peers(library: Library, row: GapRow) -> None:
-    """How other places word the same duty."""
+    """How other places word the same duty, the closest wording first; for drafters, never counted as coverage."""
+    if not any(d.meta.level == "peers" for d in library.documents):
+        st.caption("文库里没有外地参考文件。可在“更新”页添加，层级选“外地参考”。")
+        return
     found = search(library, row.requirement.full_text[:200], Filters(level="peers"), top=5)
-    hits = found.hits
+    hits = sorted(found.hits, key=lambda h: -frame_share(row.requirement.text, h.best_sentence))
     if not hits:
         st.caption("外地参考中没有相近的条文。")
     for hit in hits:
-        marks = compare(row.requirement.text, hit.best_sentence, silent=True)
-        at = hit.text.find(hit.best_sentence)
-        moved = [(m.start + at, m.end + at, "kb-same") for m in marks.local] if at >= 0 else []
+        same = frame_share(row.requirement.text, hit.best_sentence) >= _SAME_WORDING
+        marks = compare(row.requirement.text, hit.best_sentence, silent=not same)
+        at = max(hit.text.find(hit.best_sentence), 0)
+        shown = hit.text[at : at + 600] if same else hit.text[:500]
+        shift = 0 if same else at
+        moved = [(m.start + shift, m.end + shift, f"kb-{m.kind}") for m in marks.local if m.end + shift <= len(shown)]
         status = STATUS_NAMES.get(hit.status, hit.status)
+        kind = badge("同一要求的写法", "kb-guangdong") if same else badge("相近")
         st.html(
-            f'<div class="kb-cite">《{escape(hit.title)}》{escape(hit.address)} {badge(LEVEL_NAMES[hit.level])}{badge(status)}</div>'
-            f'<div class="kb-text kb-box">{with_marks(hit.text[:500], [s for s in moved if s[1] <= 500])}</div>'
+            f'<div class="kb-cite">《{escape(hit.title)}》{escape(hit.address)} {kind}{badge(status)}</div>'
+            f'<div class="kb-text kb-box">{with_marks(shown, moved)}</div>'
         )
+    if hits:
+        st.caption("供起草参考，不计入本地覆盖。")
 
 
 def _levels(library: Library, row: GapRow) -> None:
