@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +63,7 @@ _PARSING = (
     "cache",
     "models",
 )
-_NO_PART = ("everyday.yaml", "places.yaml", "ranking.json", "catalog.schema.json", "judge_model.json")
+_NO_PART = ("everyday.yaml", "places.yaml", "traditional.txt", "ranking.json", "catalog.schema.json", "judge_model.json")
 
 
 @functools.cache
@@ -314,14 +313,18 @@ class Cache:
 
     def missing(self, encoder: Encoder, keys: Iterable[str]) -> set[str]:
         """Those of the text keys that have no vector."""
-        out: set[str] = set()
-        prefix = f"{encoder.fingerprint}:"
-        iterator = iter(keys)
-        while part := list(islice(iterator, BATCH)):
-            marks = ",".join("?" * len(part))
-            rows = self._db.execute(f"SELECT key FROM vectors WHERE key IN ({marks})", [prefix + k for k in part])
-            out.update(set(part) - {k.removeprefix(prefix) for (k,) in rows})
-        return out
+        db = self._db
+        db.execute("CREATE TEMP TABLE wanted (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        try:
+            with db:
+                db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((k,) for k in keys))
+            absent = db.execute(
+                "SELECT key FROM wanted WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.key = ? || wanted.key)",
+                (f"{encoder.fingerprint}:",),
+            )
+            return {key for (key,) in absent}
+        finally:
+            db.execute("DROP TABLE wanted")
 
     def embed_keyed(self, encoder: Encoder, texts: Mapping[str, str], progress: Progress | None = None) -> int:
         """Encode texts by their keys, in batches that are saved as they come; returns how many."""
@@ -357,9 +360,7 @@ class Cache:
     def _fetch(self, keys: Sequence[str], dim: int) -> np.ndarray:
         marks = ",".join("?" * len(keys))
         found = dict(self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", keys))
-        return (
-            np.stack([np.frombuffer(found[key], dtype=np.float16) for key in keys]).astype(np.float32).reshape(-1, dim)
-        )
+        return np.frombuffer(b"".join([found[k] for k in keys]), dtype=np.float16).reshape(-1, dim).astype(np.float32)
 
 
 def _key(name: str, sha256: str) -> str:

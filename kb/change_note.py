@@ -82,8 +82,6 @@ def headline(note: ChangeNote) -> str:
     ):
         if rows:
             said.append(f"{label} {len(rows)} 项")
-    if note.carried:
-        said.append(f"快速比对，{note.carried} 项要求沿用上次结论")
     if not note.judged:
         said.append("本次未作对标判断")
     return "；".join(said) + "。" if said else "没有变化。"

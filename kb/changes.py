@@ -93,6 +93,7 @@ class SeenRow:
     rule: str
     confidence: float
     evidence: tuple[tuple[str, str], ...] = ()
+    severity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class NewDuty:
     address: str
     text: str
     label: str
+    severity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ class DeadCitation:
 class ChangeNote:
     """Everything one page about an update needs. `base` is "" for the first note; counts are rows by label.
 
-    `taken` are files that came from the inbox. `carried` rows kept the label of before because the change cannot touch them (quick run).
+    `taken` are files that came from the inbox.
     """
 
     base: str
@@ -193,7 +195,6 @@ class ChangeNote:
     held: tuple[Finding, ...] = ()
     failed: tuple[str, ...] = ()
     judged: bool = True
-    carried: int = 0
     rules_changed: bool = False
     counts_before: Mapping[str, int] = field(default_factory=dict)
     counts_after: Mapping[str, int] = field(default_factory=dict)
@@ -324,6 +325,7 @@ def seen_row(row_id: str, requirement: Requirement, assessment: Assessment) -> S
         assessment.rule,
         assessment.confidence,
         evidence,
+        assessment.severity,
     )
 
 
@@ -399,7 +401,7 @@ def moved_labels(
         for a, b in pairs
         if a.label != b.label
     ]
-    duties = [NewDuty(r.row_id, titles.get(r.doc_id, r.doc_id), r.address, r.text, r.label) for r in fresh]
+    duties = [NewDuty(r.row_id, titles.get(r.doc_id, r.doc_id), r.address, r.text, r.label, r.severity) for r in fresh]
     reworded = [b for a, b in pairs if not same_wording(a.text, b.text)]
     return moved, duties, reworded
 
@@ -415,16 +417,23 @@ class _Because:
         self._titles = titles
         self._changes = {c.doc_id: c for c in documents}
         self._articles = {
-            (c.doc_id, label): a.change for c in documents for a in c.articles for label in (a.old, a.new) if label
+            (c.doc_id, label): a.change
+            for c in documents
+            for a in c.articles
+            for label in (a.old, a.new)
+            if label and a.change != RENUMBERED
         }
+        # an article that only got another number is the same evidence as before
+        self._now = {(c.doc_id, a.old): (c.doc_id, a.new) for c in documents for a in c.articles if a.old and a.new}
 
     def __call__(self, was: SeenRow, now: SeenRow) -> str:
         if not same_wording(was.text, now.text):
             return "国家条文有修改"
-        touched = [e for e in dict.fromkeys((*now.evidence, *was.evidence)) if self._touched(e)]
+        before = [self._now.get(e, e) for e in was.evidence]
+        touched = [e for e in dict.fromkeys((*now.evidence, *before, *was.evidence)) if self._touched(e)]
         if touched:
             return "；".join(self._say(e) for e in touched[:3])
-        gone = [e for e in was.evidence if e not in now.evidence]
+        gone = [e for e in before if e not in now.evidence]
         if gone and any(doc in self._scope for doc, _ in gone):
             return f"比对范围变化：《{self._titles.get(gone[0][0], gone[0][0])}》不再计入"
         own = self._changes.get(now.doc_id)
@@ -432,7 +441,13 @@ class _Because:
             return "国家文件的其他条文或信息有变化"
         if self._rules:
             return "判定规则有更新"
-        return "本地文本有变化，候选依据随之变化" if self._changes or self._scope else "候选依据变化"
+        came = [e for e in now.evidence if e not in before]
+        if gone or came:
+            return f"最相关的本地条文由{self._names(gone)}变为{self._names(came)}"
+        return "本地文本有变化，同一依据的可信度随之变化" if self._changes or self._scope else "候选依据变化"
+
+    def _names(self, places: Sequence[tuple[str, str]]) -> str:
+        return "、".join(f"《{self._titles.get(doc, doc)}》{article}" for doc, article in places[:2]) or "（无）"
 
     def _touched(self, evidence: tuple[str, str]) -> bool:
         change = self._changes.get(evidence[0])
@@ -446,9 +461,7 @@ class _Because:
         doc, article = evidence
         name = f"《{self._titles.get(doc, doc)}》{article}"
         if evidence in self._articles:
-            return name + {ADDED: "新增", REMOVED: "删除", RENUMBERED: "条号变化"}.get(
-                self._articles[evidence], "有修改"
-            )
+            return name + {ADDED: "新增", REMOVED: "删除"}.get(self._articles[evidence], "有修改")
         change = self._changes.get(doc)
         if change is not None and change.change == GONE:
             return f"{name}已移出文库"

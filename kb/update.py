@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb import rows as gap
-from kb.affected import quick_rows
 from kb.change_note import as_markdown
 from kb.changes import (
     AMENDED,
@@ -42,6 +41,7 @@ from kb.index import NOTED, BuildSummary, Library, build
 from kb.models import Finding
 from kb.review import ReviewLog, states
 from kb.settings import Settings
+from kb.versions import RENUMBERED
 
 Progress = Callable[[str, int, int], None]
 SNAPSHOT = "rows.json.gz"
@@ -64,7 +64,6 @@ def update(
     *,
     progress: Progress | None = None,
     judge: bool = True,
-    quick: bool = False,
     inbox: bool = True,
     held: Sequence[Finding] = (),
 ) -> Update:
@@ -73,7 +72,6 @@ def update(
     Args:
         progress: called with (stage, done, total); stages are inbox, those of a build, and judge.
         judge: map the national duties again; without it the note has documents, articles and citations only.
-        quick: of national documents that did not change, judge only the duties that the change of local texts can touch.
         inbox: move what passes the gate from the inbox into the corpus first; what does not is told in the note.
         held: more to be told there, such as pages that could not be watched.
 
@@ -85,7 +83,7 @@ def update(
     summary = build(settings, progress=progress, purpose="update")
     # inside the lock: two notes at once would both move the pointer
     with locked(settings.index, "change note"):
-        note = make_note(settings, progress=progress, judge=judge, quick=quick, held=held, failed=_failed(settings))
+        note = make_note(settings, progress=progress, judge=judge, held=held, failed=_failed(settings))
         note = replace(note, taken=intake.added)
         file = write_note(settings, note)
     return Update(replace(summary, changes=summary_of(note, file)), note, file)
@@ -108,7 +106,6 @@ def make_note(
     *,
     progress: Progress | None = None,
     judge: bool = True,
-    quick: bool = False,
     held: Sequence[Finding] = (),
     failed: Sequence[str] = (),
 ) -> ChangeNote:
@@ -136,21 +133,15 @@ def make_note(
         note = replace(note, dead=tuple(dead_citations(old, new, documents)))
         if sum(c.n_provisions for c in documents if c.change in (NEW, AMENDED)) <= _GRAPH_LIMIT:
             note = replace(note, missing=tuple(missing_documents(new, documents)))
-    return _with_rows(settings, note, old, new, quick, progress) if judge else note
+    return _with_rows(settings, note, old, new, progress) if judge else note
 
 
 def _with_rows(
-    settings: Settings, note: ChangeNote, old: Library | None, new: Library, quick: bool, progress
+    settings: Settings, note: ChangeNote, old: Library | None, new: Library, progress
 ) -> ChangeNote:
     """Add what the judge and the reviewers have to say."""
     before = read_snapshot(settings, note.base) if old else None
-    if quick and before is not None and before.judge == gap.judge_version():
-        shown, carried = quick_rows(old, new, note.documents, progress)
-        note = replace(note, carried=carried)
-    else:
-        shown = gap.gap_rows(
-            new, [d.doc_id for d in gap.national_documents(new)], gap.scope_choice(new), progress=progress
-        )
+    shown = gap.gap_rows(new, [d.doc_id for d in gap.national_documents(new)], gap.scope_choice(new), progress=progress)
     after = snapshot_of(new, shown)
     titles = {d.doc_id: d.meta.title for d in (*(old.documents if old else ()), *new.documents)}
     note = replace(note, counts_after=after.counts)
@@ -179,8 +170,9 @@ def _with_rows(
 
 
 def _lost_ground(after: Snapshot, documents: Sequence[DocumentChange]) -> list[tuple[SeenRow, str]]:
-    """Rows that rest on a local article whose wording changed, whether or not the label moved."""
-    changed = {(c.doc_id, a.new) for c in documents if c.level != "national" for a in c.articles if a.new}
+    """Rows that rest on a local article whose wording changed, whether or not the label moved; another number is no change."""
+    local = [(c.doc_id, a) for c in documents if c.level != "national" for a in c.articles]
+    changed = {(doc, a.new) for doc, a in local if a.new and a.change != RENUMBERED}
     return [
         (replace(row, evidence=tuple(e for e in row.evidence if e in changed)), "（本条为其依据）")
         for row in after.rows

@@ -14,9 +14,6 @@ CHANGED = 10
 @click.option(
     "--no-judge", is_flag=True, help="Leave out the gap rows; the note then has documents, articles and citations."
 )
-@click.option(
-    "--quick", is_flag=True, help="Judge only what the change can touch; other rows keep their label until a full run."
-)
 @click.option("--watch", "watching", is_flag=True, help="Look at the watched pages first (kb watch).")
 @click.option(
     "--auto", is_flag=True, help="With --watch: also download what is found and fits our topics into the inbox."
@@ -34,7 +31,7 @@ CHANGED = 10
 )
 @click.option("--exit-code", is_flag=True, help=f"Exit {CHANGED} when something changed.")
 def command(
-    corpus, index, encoder, as_json, no_judge, quick, watching, auto, no_inbox, time_limit, log, exit_code
+    corpus, index, encoder, as_json, no_judge, watching, auto, no_inbox, time_limit, log, exit_code
 ) -> None:
     """Compare corpus and inbox with the index, redo what changed, write the change note."""
     from kb.change_note import headline
@@ -45,7 +42,7 @@ def command(
     settings = settings_from(corpus, index, encoder)
     with stop_after(time_limit), log_run(log, "update") as record:
         seen = _look(settings, auto) if watching else ()
-        result = update(settings, progress=Meter(), judge=not no_judge, quick=quick, inbox=not no_inbox, held=seen)
+        result = update(settings, progress=Meter(), judge=not no_judge, inbox=not no_inbox, held=seen)
         summary = to_json(result.summary)
         record(summary)
     for finding in (*result.summary.findings, *result.note.held):

@@ -126,16 +126,13 @@ def _preview(item) -> None:
 def _build(library: Library | None) -> None:
     st.subheader("建立索引")
     st.caption("只处理有变化的文件；中途关闭页面不影响结果，原索引在完成前一直可用。")
-    quick = library is not None and st.checkbox(
-        "快速：只重新比对受影响的要求", help="其余要求沿用上次结论；下次不勾选时全部重新比对", key="update:quick"
-    )
     if st.button("更新索引", type="primary" if library is None else "secondary", width="stretch"):
-        _run(quick=quick)
+        _run()
     if st.button("全部重建", width="stretch", help="规则或模型更新后使用"):
         _run(force=True)
 
 
-def _run(force: bool = False, quick: bool = False) -> None:
+def _run(force: bool = False) -> None:
     """Build in a thread, show its progress here, and keep what changed for after the reload."""
     events: queue.Queue = queue.Queue()
     result: dict = {}
@@ -146,7 +143,7 @@ def _run(force: bool = False, quick: bool = False) -> None:
             if force:
                 result["summary"] = build(current, progress=lambda *event: events.put(event), force=True)
             else:
-                done = update(current, progress=lambda *event: events.put(event), quick=quick)
+                done = update(current, progress=lambda *event: events.put(event))
                 result["summary"], result["note"] = done.summary, done.note
         except KbError as error:
             result["error"] = error
