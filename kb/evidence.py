@@ -21,6 +21,8 @@ _LIABILITY = re.compile(r"罚款|责令|警告|没收|处分|吊销|追究|民�
 _PENAL = re.compile(r"罚款|责令改正|没收违法所得|吊销|依法给予处分|构成犯罪")
 _DUTY_HOLDER = re.compile(r"负责|主管|统筹|牵头|会同|由[^，。；]{2,30}(?:制定|组织|决定|协调|审批|确定|裁决)")
 _GENERAL = re.compile(r"总则|附则|总体要求|指导思想|组织实施|保障措施")
+# texts about rules, not rules; a glossary and a draft are told apart by `term` and `current`
+_BACKGROUND = ("工作报告", "解读", "一图读懂")
 # a cosine spread below this says that all candidates mean the same; z-scores must not blow it up
 _LEAST_SPREAD = 0.01
 
@@ -55,7 +57,7 @@ def text_features(asked: Asked, provision: Provision, meta: DocumentMeta) -> dic
         **_intents(query, provision, text),
         "penal": float("liability" not in query.intents and bool(_PENAL.search(text))),
         "general": float(bool(_GENERAL.search(heading)) or provision.label == "第一条"),
-        "background": float(meta.normative_force == "参考" or "报告" in meta.title[-4:]),
+        "background": float("报告" in meta.title[-4:] or meta.kind in _BACKGROUND),
         "term": _term_match(query.text, provision),
         "opening": float(provision.kind == "preamble"),
         "short": float(len(text) < 40),

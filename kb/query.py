@@ -15,7 +15,7 @@ from importlib import resources
 import yaml
 
 from kb.models import LEVELS
-from kb.segment import search_key
+from kb.segment import load_list, search_key
 
 MAX_QUERY_CHARS = 500
 # words in a query -> level; 省 and 市 alone are too common to mean a place. Named places stand in kb/data/places.yaml.
@@ -28,7 +28,7 @@ _LEVEL_WORDS = (
             r"国家(?:层面|规定|要求|标准|法律|政策|对应|依据|文件|有|怎么|是怎么|与|和)|上位法|全国性|中央|法律法规|国家(?=$|\s)"
         ),
     ),
-    ("peers", re.compile(r"外地|其他城市|别的城市|兄弟省市|各省|各地|各市|哪些地方|地方规定")),
+    ("peers", re.compile(r"外地|其他城市|别的城市|兄弟省市|各省|各地|各市|哪些地方(?=支持|在|有|已|出台)|地方规定")),
 )
 # 沪粤川: one-character names count only where at least two stand together
 _SHORT_RUN = re.compile(r"[京沪津渝冀晋辽苏浙皖闽赣鲁豫鄂湘粤桂琼川黔滇陕陇穗锡杭甬蓉深]{2,}")
@@ -75,7 +75,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query as typed (shortened), and everything read out of it."""
+    """A query as typed (shortened, in simplified characters), and everything read out of it."""
 
     text: str
     readings: tuple[Reading, ...]
@@ -106,10 +106,19 @@ class Query:
 
 def understand(text: str, *, ignore: Collection[str] = ()) -> Query:
     """Read a query; `ignore` lists keys of readings that the user switched off."""
-    text = re.sub(r"\s+", " ", text).strip()[:MAX_QUERY_CHARS]
+    text = re.sub(r"\s+", " ", text).strip()[:MAX_QUERY_CHARS].translate(_simplified())
     key_text = search_key(text)
     readings = (*_places(key_text), *_dates(key_text), *_intents(key_text), *_wording(key_text), *_numbers(key_text))
     return Query(text, tuple(r for r in readings if r.key not in ignore))
+
+
+@functools.cache
+def _simplified() -> dict[int, str]:
+    """Traditional characters to simplified ones; the script a query is typed in is no reading to be undone."""
+    lines = load_list("traditional.txt")
+    return {
+        ord(a): b for odd, even in zip(lines[::2], lines[1::2], strict=True) for a, b in zip(odd, even, strict=True)
+    }
 
 
 def _places(text: str) -> list[Reading]:

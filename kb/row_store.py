@@ -43,6 +43,7 @@ def judge_version() -> str:
         if entry.is_file() and entry.name not in (
             "everyday.yaml",
             "places.yaml",
+            "traditional.txt",
             "ranking.json",
             "catalog.schema.json",
         ):

@@ -63,3 +63,38 @@ def test_long_queries_are_shortened_not_refused():
 def test_no_everyday_word_stands_in_two_rows():
     said = [s for says, _ in everyday_table() for s in says]
     assert len(said) == len(set(said)), sorted({s for s in said if said.count(s) > 1})
+
+
+@pytest.mark.parametrize(
+    ("query", "regions"),
+    [
+        ("湖南的数据交易规则", ("湖南",)),
+        ("收益怎么分 沪粤川对比", ("广东", "上海", "四川")),
+        ("长三角数据协同", ("上海", "江苏", "浙江", "安徽")),
+        ("欧盟数据保护条例", ("欧盟",)),
+        ("数据安全法深入实施", ()),
+    ],
+)
+def test_places_named_in_full_or_in_short_are_read(query, regions):
+    assert set(understand(query).regions) == set(regions)
+
+
+def test_a_place_of_another_country_is_no_level_of_the_library():
+    assert understand("美国数据法").places == ()
+
+
+def test_traditional_characters_are_read_as_simplified_ones():
+    assert understand("個人資料的刪除").text == "个人资料的删除"
+
+
+@pytest.mark.parametrize(
+    ("query", "intent"),
+    [
+        ("登记主体指谁", "definition"),
+        ("采购额几倍", "amount"),
+        ("外包商要不要担责", "liability"),
+        ("交易规则由哪个部门牵头", "responsibility"),
+    ],
+)
+def test_intent_is_read_from_spoken_questions_as_well(query, intent):
+    assert intent in understand(query).intents

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from kb.models import LEVELS
@@ -97,3 +99,38 @@ def test_a_plain_question_is_answered_without_vectors(lexical_library):
 
 def test_a_question_of_another_world_is_not_answered(lexical_library):
     assert not search(lexical_library, "红烧肉怎么炖才软烂").found
+
+
+def test_a_query_in_traditional_characters_finds_what_the_simplified_one_finds(lexical_library):
+    typed = search(lexical_library, "網絡數據處理者應當多久開展一次風險評估", top=5).hits
+    plain = search(lexical_library, "网络数据处理者应当多久开展一次风险评估", top=5).hits
+    assert [h.provision_id for h in typed] == [h.provision_id for h in plain]
+
+
+def test_full_width_signs_change_nothing(lexical_library):
+    wide = search(lexical_library, "个人信息　１４周岁", top=5).hits
+    assert [h.provision_id for h in wide] == [
+        h.provision_id for h in search(lexical_library, "个人信息 14周岁", top=5).hits
+    ]
+
+
+def test_several_users_at_once_get_what_one_alone_gets(lexical_library):
+    queries = ["重要数据风险评估", "个保法第三十八条", "刷脸要不要同意", "公共数据授权运营收益", "深圳数据交易场所"] * 4
+    alone = [[h.provision_id for h in search(lexical_library, q).hits] for q in queries]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda q: [h.provision_id for h in search(lexical_library, q).hits], queries))
+    assert together == alone
+
+
+def test_a_place_named_in_the_query_comes_first(lexical_library):
+    assert "甘肃" in search(lexical_library, "甘肃各部门在数据工作里怎么分工").hits[0].title
+
+
+def test_a_place_the_library_does_not_hold_is_not_answered_from_elsewhere(lexical_library):
+    assert not search(lexical_library, "青海省公共数据怎么开放").found
+
+
+def test_hits_say_what_their_rank_rests_on(lexical_library):
+    hit = search(lexical_library, "重要数据风险评估多久一次").hits[0]
+    assert hit.parts["coverage"] > 0
+    assert hit.reason
