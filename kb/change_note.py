@@ -7,61 +7,58 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TypeVar
 
-from kb.changes import AMENDED, FACTS, GONE, NEW, RENAMED, ArticleChange, ChangeNote, DocumentChange
-from kb.models import LABELS, LEVEL_NAMES, STATUS_NAMES
+from kb.changes import (
+    AMENDED,
+    FACTS,
+    GONE,
+    NEW,
+    RENAMED,
+    ArticleChange,
+    ChangeNote,
+    DeadCitation,
+    DocumentChange,
+    MovedLabel,
+    NewDuty,
+    Reopened,
+    StatusChange,
+)
+from kb.models import LABELS, LEVEL_NAMES, STATUS_NAMES, Finding
+from kb.versions import RENUMBERED
 
 ROWS = 12
 _KINDS = {NEW: "新收录", AMENDED: "有修改", FACTS: "信息有变", RENAMED: "更名", GONE: "移出"}
-_ARTICLE = {"added": "新增", "removed": "删除", "renumbered": "条号变化", "changed": "修改"}
+_ARTICLE = {"added": "新增", "removed": "删除", "changed": "修改"}
 T = TypeVar("T")
 
 
 def as_markdown(note: ChangeNote, rows: int = ROWS) -> str:
     """The note as Markdown; text from documents is escaped, so that a title cannot carry mark-up."""
     parts = [f"# 更新说明 {note.created_on}", "", headline(note), ""]
-    parts += [
-        f"索引 {note.generation}" + (f"，上一次说明 {note.base}（{note.since}）" if note.base else "，首次建立"),
-        "",
-    ]
     if note.empty and note.base:
         parts += ["与上次相比没有变化。", ""]
-    parts += _section("一、文件", note.documents, _document, rows)
-    parts += _section(
-        "二、时效变化",
-        note.statuses,
-        lambda s: f"《{_e(s.title)}》：{STATUS_NAMES[s.old]} → {STATUS_NAMES[s.new]}",
-        rows,
-    )
-    parts += _section(
-        "三、新增国家要求", note.duties, lambda d: f"《{_e(d.title)}》{d.address}：{_short(d.text)}【{d.label}】", rows
-    )
-    parts += _section(
-        "四、结论变动",
-        note.moved,
-        lambda m: f"《{_e(m.title)}》{m.address}：{m.old} → **{m.new}**。{_e(m.why)}。{_short(m.text)}",
-        rows,
-    )
-    parts += _affected(note, rows)
-    parts += _section(
-        "六、需要重新复核的人工结论",
-        note.reopened,
-        lambda r: f"《{_e(r.title)}》{r.address}（{_e(r.who)}定为{r.label}）：{_e('；'.join(r.because))}",
-        rows,
-    )
-    parts += _section(
-        "七、失效的引用", note.dead, lambda d: f"《{_e(d.title)}》{d.label}引用“{_e(d.text)}”：{_e(d.why)}", rows
-    )
-    parts += _section("八、被引用而未收录", note.missing, lambda m: f"{_title(m[0])}（{m[1]} 件引用）", rows)
-    parts += _section(
-        "九、待处理的文件", note.held, lambda f: f"{_e(f.where)}：{_e(f.what)} {_e(f.fix)}".rstrip(), rows
-    )
-    parts += _section("十、读不出的文件", note.failed, _e, rows)
+    sections = [
+        ("文件", note.documents, lambda n: _lines(note.documents, _document, n)),
+        ("时效变化", note.statuses, lambda n: _lines(note.statuses, _status, n)),
+        ("新增国家要求", note.duties, lambda n: _duties(note, n)),
+        ("结论变动", note.moved, lambda n: _lines(_by_weight(note.moved, lambda m: m.new), _moved, n)),
+        ("受影响的本地条文", note.affected, lambda n: _affected(note, n)),
+        ("需要重新复核的人工结论", note.reopened, lambda n: _lines(note.reopened, _reopened, n)),
+        ("失效的引用", note.dead, lambda n: _lines(note.dead, _dead, n)),
+        ("被引用而未收录", note.missing, lambda n: _lines(note.missing, _missing, n)),
+        ("待处理的文件", note.held, lambda n: _lines(_by_urgency(note.held), _held, n)),
+        ("读不出的文件", note.failed, lambda n: _lines(note.failed, _e, n)),
+    ]
+    shown = [(name, found, lines) for name, found, lines in sections if found]
+    for number, (name, found, lines) in enumerate(shown, 1):
+        parts += [f"## {_NUMBERS[number - 1]}、{name}（{len(found)}）", "", *lines(rows), ""]
     parts += _counts(note)
-    parts.append("本页由程序比对生成，结论变动和受影响条文均需人工核实。")
+    since = f"与 {note.since} 的说明（索引 {note.base}）比较" if note.base else "首次建立"
+    parts.append(f"本页由程序比对生成（{since}；本次索引 {note.generation}），结论变动和受影响条文均需人工核实。")
     return "\n".join(parts) + "\n"
 
 
@@ -69,11 +66,15 @@ def headline(note: ChangeNote) -> str:
     """The sentence at the top: counts of everything that moved."""
     n = {kind: sum(1 for d in note.documents if d.change == kind) for kind in _KINDS}
     said = [f"{name} {n[kind]} 件" for kind, name in _KINDS.items() if n[kind]]
-    articles = sum(len(d.articles) for d in note.documents)
-    said += [f"涉及 {articles} 条"] if articles else []
+    articles = [a for d in note.documents for a in d.articles]
+    worded = sum(1 for a in articles if a.change != RENUMBERED)
+    said += [f"修改、新增或删除 {worded} 条"] if worded else []
+    if note.duties:
+        open_ = Counter(d.label for d in note.duties)
+        told = "、".join(f"{label} {open_[label]}" for label in _WEIGHT[:2] if open_[label])
+        said.append(f"新增国家要求 {len(note.duties)} 项" + (f"（{told}）" if told else ""))
     for label, rows in (
         ("时效变化", note.statuses),
-        ("新增国家要求", note.duties),
         ("结论变动", note.moved),
         ("受影响的本地条文", note.affected),
         ("需重新复核", note.reopened),
@@ -87,11 +88,23 @@ def headline(note: ChangeNote) -> str:
     return "；".join(said) + "。" if said else "没有变化。"
 
 
-def _section(name: str, rows: Sequence[T], line: Callable[[T], str], limit: int) -> list[str]:
-    if not rows:
-        return []
-    more = [f"- ……另有 {len(rows) - limit} 项，见同名 JSON 文件"] if len(rows) > limit else []
-    return [f"## {name}（{len(rows)}）", "", *[f"- {line(row)}" for row in rows[:limit]], *more, ""]
+_NUMBERS = "一二三四五六七八九十"
+# what a director asks first: what may be wrong, what is missing, what nobody has decided
+_WEIGHT = ("疑似不一致", "未覆盖", "部分覆盖", "待人工核定", "已覆盖", "直接适用无需配套", "不适用")
+_SEVERITY = ("高", "中", "低", "")
+
+
+def _lines(found: Sequence[T], line: Callable[[T], str], limit: int) -> list[str]:
+    more = [f"- ……另有 {len(found) - limit} 项，见同名 JSON 文件"] if len(found) > limit else []
+    return [*(f"- {line(row)}" for row in found[:limit]), *more]
+
+
+def _by_weight(found: Sequence[T], label: Callable[[T], str]) -> list[T]:
+    return sorted(found, key=lambda r: _WEIGHT.index(label(r)) if label(r) in _WEIGHT else len(_WEIGHT))
+
+
+def _by_urgency(found: Sequence[Finding]) -> list[Finding]:
+    return sorted(found, key=lambda f: ("error", "warning", "info").index(f.severity))
 
 
 def _document(change: DocumentChange) -> str:
@@ -101,37 +114,104 @@ def _document(change: DocumentChange) -> str:
         said += f"：{change.n_provisions} 条" + (f"，{change.n_duties} 项要求" if change.n_duties else "")
         said += f"；同一文件另有《{_e('》《'.join(change.related))}》" if change.related else ""
     if change.articles:
-        said += "：" + "，".join(_article(a) for a in change.articles[:8])
-        said += f" 等 {len(change.articles)} 条" if len(change.articles) > 8 else ""
+        said += f"：{_articles(change.articles)}"
     if change.facts:
         said += "；" + "，".join(f"{name}由“{_e(a) or '空'}”改为“{_e(b) or '空'}”" for name, a, b in change.facts)
     return said + (f"；{_e(change.note)}" if change.note else "")
 
 
+def _articles(found: Sequence[ArticleChange], limit: int = 6) -> str:
+    """What changed in an amended document: wording first, then articles that only got another number, run by run."""
+    said = [_article(a) for a in found if a.change != RENUMBERED]
+    more = f"等 {len(said)} 条" if len(said) > limit else ""
+    moved = [a for a in found if a.change == RENUMBERED]
+    runs = [f"{run[0].old}至{run[-1].old}" if len(run) > 1 else run[0].old for run in _runs(found)]
+    to = [f"{run[0].new}至{run[-1].new}" if len(run) > 1 else run[0].new for run in _runs(found)]
+    numbers = "、".join(f"{a}改为{b}" for a, b in list(zip(runs, to, strict=True))[:3])
+    renumbered = f"仅条号变化 {len(moved)} 条（{numbers}{'等' if len(runs) > 3 else ''}）" if moved else ""
+    return "；".join(filter(None, ("，".join(said[:limit]) + more, renumbered)))
+
+
+def _runs(found: Sequence[ArticleChange]) -> list[list[ArticleChange]]:
+    """Neighbouring articles that only got another number, as long as nothing stands between them."""
+    return [list(run) for same, run in groupby(found, key=lambda a: a.change == RENUMBERED) if same]
+
+
 def _article(change: ArticleChange) -> str:
-    if change.change == "renumbered" or (change.old and change.new and change.old != change.new):
-        return f"{change.old}→{change.new}" + ("" if change.change == "renumbered" else "并修改")
+    if change.old and change.new and change.old != change.new:
+        return f"{change.old}改为{change.new}并修改"
     words = "、".join(f"“{_short(a, 16)}”改为“{_short(b, 16)}”" for a, b in change.diffs[:1] if a and b)
     return f"{_ARTICLE[change.change]}{change.new or change.old}" + (f"（{words}）" if words else "")
 
 
+def _status(change: StatusChange) -> str:
+    return f"《{_e(change.title)}》：{STATUS_NAMES[change.old]} → {STATUS_NAMES[change.new]}"
+
+
+def _duties(note: ChangeNote, limit: int) -> list[str]:
+    """A line a document with its counts by label, under it the duties that want most attention."""
+    groups: dict[str, list[NewDuty]] = {}
+    for duty in note.duties:
+        groups.setdefault(duty.title, []).append(duty)
+    each = max(3, limit // max(len(groups), 1))
+    out = []
+    for title, found in list(groups.items())[:limit]:
+        counts = Counter(d.label for d in found)
+        said = "，".join(f"{label} {counts[label]}" for label in _WEIGHT if counts[label])
+        out.append(f"- **《{_e(title)}》** {len(found)} 项：{said}")
+        urgent = [d for d in found if d.label in _WEIGHT[:2] or (d.label in _WEIGHT[2:4] and d.severity == "高")]
+        urgent.sort(key=lambda d: (_WEIGHT.index(d.label), _SEVERITY.index(d.severity)))
+        out += [f"  - 【{d.label}{_mark(d.severity)}】{d.address}：{_short(d.text)}" for d in urgent[:each]]
+        if len(urgent) > each:
+            out.append(f"  - ……另有 {len(urgent) - each} 项未覆盖、疑似不一致或重要的部分覆盖")
+    if len(groups) > limit:
+        out.append(f"- ……另有 {len(groups) - limit} 件，见同名 JSON 文件")
+    return out
+
+
+def _mark(severity: str) -> str:
+    return f"·{severity}" if severity else ""
+
+
+def _moved(row: MovedLabel) -> str:
+    return f"《{_e(row.title)}》{row.address}：{row.old} → **{row.new}**。{_e(row.why)}。{_short(row.text)}"
+
+
+def _reopened(row: Reopened) -> str:
+    return f"《{_e(row.title)}》{row.address}（{_e(row.who)}定为{row.label}）：{_e('；'.join(row.because))}"
+
+
+def _dead(row: DeadCitation) -> str:
+    return f"《{_e(row.title)}》{row.label}引用“{_e(row.text)}”：{_e(row.why)}"
+
+
+def _missing(row: tuple[str, int]) -> str:
+    return f"{_title(row[0])}（{row[1]} 件引用）"
+
+
+def _held(finding: Finding) -> str:
+    fix = f"（处理：{_e(finding.fix)}）" if finding.fix else ""
+    return f"{_e(finding.where)}：{_e(finding.what)}{fix}"
+
+
 def _affected(note: ChangeNote, limit: int) -> list[str]:
-    if not note.affected:
-        return []
-    out = [f"## 五、受影响的本地条文（{len(note.affected)}）", ""]
-    shown = 0
-    for bureau, rows in groupby(note.affected, key=lambda a: a.bureau):
-        found = list(rows)
-        if shown >= limit:
-            break
+    """Bureau by bureau, those with most articles first; a few articles each, so that no bureau is left out."""
+    groups = [(bureau, list(found)) for bureau, found in groupby(note.affected, key=lambda a: a.bureau)]
+    groups.sort(key=lambda g: (g[0] == "未注明", -len(g[1])))
+    each = max(2, limit // max(len(groups), 1))
+    out = []
+    for bureau, found in groups[:limit]:
         out.append(f"- **{_e(bureau)}**（{len(found)}）")
-        for row in found[: limit - shown]:
-            shown += 1
-            more = f"等 {len(row.because)} 项" if len(row.because) > 2 else ""
+        found.sort(key=lambda a: -len(a.because))
+        for row in found[:each]:
+            more = f" 等 {len(row.because)} 项" if len(row.because) > 2 else ""
             out.append(f"  - 《{_e(row.title)}》{row.article}：{_e('；'.join(row.because[:2]))}{more}")
-    if shown < len(note.affected):
-        out.append(f"- ……另有 {len(note.affected) - shown} 条，见同名 JSON 文件")
-    return [*out, ""]
+        if len(found) > each:
+            rest = "、".join(row.article for row in found[each : each + 8])
+            out.append(f"  - 另有 {rest}{' 等' if len(found) > each + 8 else ''}")
+    if len(groups) > limit:
+        out.append(f"- ……另有 {len(groups) - limit} 个部门，见同名 JSON 文件")
+    return out
 
 
 def _counts(note: ChangeNote) -> list[str]:

@@ -169,6 +169,8 @@ def judge_file(
     """What the gate says of a file of the inbox, one verdict a document (an archive has several)."""
     limits = Limits(max_bytes=settings.max_file_mb * 2**20, max_pages=settings.max_pages)
     try:
+        if not path.stat().st_size:
+            return [Verdict(path.name, "held", reason="内容为空（0 字节），请重新获取")]
         found = preview([path], settings.corpus, level=level, limits=limits, progress=progress, held=known.contents)
         return [_verdict(c, known) for c in found] or [Verdict(path.name, "held", reason="压缩包里没有可读的文件")]
     except (KbError, OSError) as error:

@@ -75,7 +75,7 @@ def test_the_folder_says_the_level_where_the_text_does_not(settings):
 @pytest.mark.parametrize(
     ("name", "content", "word"),
     [
-        ("shenzhen/空.pdf", b"", "empty"),
+        ("shenzhen/空.pdf", b"", "0 字节"),
         ("shenzhen/坏.pdf", b"%PDF-1.7 broken", ""),
         ("shenzhen/表.xyz", b"some text", "unknown kind"),
         ("shenzhen/壳.html", "<html><body><h1>欢迎访问</h1><p>本站网址导航。</p></body></html>", "没有识别出条文"),
@@ -123,7 +123,7 @@ def test_another_version_is_held_and_taken_when_a_person_says_so(settings):
 
 def test_a_file_that_cannot_be_used_is_not_taken_whatever_a_person_says(settings):
     one = drop(settings, "shenzhen/空.pdf", b"")
-    with pytest.raises(UsageError, match="empty"):
+    with pytest.raises(UsageError, match="0 字节"):
         take_doubtful(settings, [one])
     with pytest.raises(UsageError, match="not in the inbox"):
         take_doubtful(settings, ["nope"])
