@@ -305,6 +305,7 @@ def act_features(duty: Duty, rule_text: str, place_text: str) -> dict[str, float
     }
 
 
+@functools.lru_cache(maxsize=4096)
 def maximal(words: frozenset[str]) -> frozenset[str]:
     """Words that are no part of another word of the set: a compound counts once, as a whole."""
     return frozenset(w for w in words if not any(w != x and w in x for x in words))

@@ -128,7 +128,7 @@ def _reason(doc: Document, provision: Provision, unit: Unit, text: str, start: i
         return "statement"
     if provision.kind in ("preamble",) and not hard:
         return "wrapper" if _WRAPPER.search(body) else "background"
-    if _is_heading(provision, unit, body, start):
+    if _is_heading(doc, provision, unit, body, start):
         return "heading"
     if _IN_FORCE.search(body) and len(body) < 120 and not (hard and len(body) > 60):
         return "in_force"
@@ -136,19 +136,37 @@ def _reason(doc: Document, provision: Provision, unit: Unit, text: str, start: i
         return "purpose"
     if _SCOPE.search(body) and not re.search(r"应当|不得|必须", body):
         return "scope"
-    if body.endswith(("：", ":")) and _has_items(provision, unit):
-        return "" if kind_of(body) == "liability" else "lead_in"
+    if body.endswith(("：", ":")):
+        if not find_modals(body) and _ADDRESSEES.match(body):
+            return "wrapper"
+        if _has_items(provision, unit) or _ITEM_MARK.match(
+            doc.text[start + len(text) : start + len(text) + 12].lstrip()
+        ):
+            return "" if kind_of(body) == "liability" else "lead_in"
     if _WRAPPER.search(body) and not hard and len(body) < 60 and is_policy(doc):
         return "wrapper"
     kind, _level, _ = modality_of(body, policy=is_policy(doc))
-    if kind == "none" and unit.level == "paragraph" and len(body) < 200:
-        return "statement" if not unit.lead_in else ""
+    if kind == "none" and not unit.lead_in and (unit.level != "paragraph" or len(body) < 200):
+        return "statement"
     return ""
 
 
-def _is_heading(provision: Provision, unit: Unit, body: str, start: int) -> bool:
+_ADDRESSEES = re.compile(r"^各?(?:省|自治区|直辖市|市|县|区|有关|各)[^。；]*[：:]$")
+# （一）指导思想。坚持…: a name of what follows, not a task of its own
+_NAME = re.compile(r"^(?:[一二三四五六七八九十]+是)?[^，、。；：]{2,16}。$")
+
+
+def _is_heading(doc: Document, provision: Provision, unit: Unit, body: str, start: int) -> bool:
     first = start <= provision.start + 4
-    return provision.kind == "point" and first and not re.search(r"[。；]", body) and len(body) <= 40
+    if body.endswith(("：", ":")) or any(m.level >= 5 for m in find_modals(body)):
+        return False
+    listed = re.match(r"[一二三四五六七八九十]+是", body)
+    if _NAME.match(body) and (listed or (first and provision.kind == "point")):
+        return bool(doc.text[start : provision.end].split("。", 1)[1].strip())
+    bare = not re.search(r"[。；，：]", body) and len(body) <= 40
+    return bare and (
+        (provision.kind == "point" and first) or (len(body) <= 16 and modality_of(body)[0] == "none" and is_policy(doc))
+    )
 
 
 def _has_items(provision: Provision, unit: Unit) -> bool:

@@ -87,13 +87,14 @@ def coverage(wanted: frozenset[str], text_words: frozenset[str], text: str = "")
     total = _total(wanted)
     if not total:
         return 1.0
-    near, lost = _near(), []
-    for word in wanted - text_words:
+    missing, near = wanted - text_words, _near()
+    got = [weight(word) for word in wanted & text_words]
+    for word in missing if text else missing & near.keys():
         if text and len(word) >= 2 and word in text:
-            continue
-        share = max((x for other, x in near[word] if other in text_words), default=0.0) if word in near else 0.0
-        lost.append(weight(word) * (1 - share))
-    return 1 - math.fsum(lost) / total  # fsum: the order of a set differs from run to run, the sum must not
+            got.append(weight(word))
+        elif word in near:
+            got.append(weight(word) * max((x for other, x in near[word] if other in text_words), default=0.0))
+    return math.fsum(got) / total  # fsum: the order of a set differs from run to run, the sum must not
 
 
 @functools.lru_cache(maxsize=65536)

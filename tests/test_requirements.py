@@ -114,3 +114,17 @@ def test_quote_is_located_across_white_space_and_keeps_its_span():
     provision, start, end = locate(doc, "应当在20个工作日内报告", "第一条")
     assert doc.text[start:end] == "应当 在20 个工作日内报告"
     assert requirement_at(doc, provision, start, end).actor == "处理者"
+
+
+def test_lead_in_of_an_outline_point_is_no_duty_where_items_follow():
+    text = "关于样例的指引\n一、对处理者公开信息进行审计的，应当重点审查下列事项：\n（一）是否取得单独同意；\n（二）是否公开规则。\n二、处理者应当定期审计，并及时整改。"
+    duties, others = extract(parse(text, META, doc_id="d"))
+    assert not any(d.text.endswith("：") for d in duties)
+    assert any(o.reason == "lead_in" for o in others)
+
+
+def test_name_of_a_point_before_its_text_is_a_heading():
+    text = "关于样例的意见\n一、总体要求\n（一）指导思想。坚持统筹发展和安全，推动数据利用。\n（二）加强组织领导。各地区要建立工作机制，抓好落实。"
+    duties, others = extract(parse(text, META, doc_id="d"))
+    assert {"（一）指导思想。", "（二）加强组织领导。"} <= {o.text for o in others if o.reason == "heading"}
+    assert any("建立工作机制" in d.text for d in duties)
