@@ -169,7 +169,8 @@ def watch_all(
             if progress:
                 progress("watch", number, len(chosen))
         if auto:
-            wanted = [i for i in ledger.items.values() if i.state == "new"]
+            # what could not be had last time is asked for again; what came and was held waits for a person
+            wanted = [i for i in ledger.items.values() if i.state == "new" or (i.state == "held" and not i.files)]
             _download(wanted, settings, ledger, client, known, save, progress)
         now = tuple(ledger.items[i.id] for i in fresh)
     return WatchSummary(tuple(counts), now, (*findings, *inbox_findings(settings)))

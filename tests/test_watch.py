@@ -577,6 +577,15 @@ def test_auto_downloads_what_is_of_interest_and_survives_one_bad_page(settings, 
     assert states[TITLES[2]] == "downloaded" and states[TITLES[0]] == "held" and states[TITLES[4]] == "known"
 
 
+def test_what_could_not_be_had_is_asked_for_again(settings, site, client):
+    _list(site)
+    watch_all(settings, auto=True, client=client)
+    assert _item(settings, TITLES[2]).state == "held" and not _item(settings, TITLES[2]).files
+    site.html(at(TITLES[2]), _article_page(TITLES[2], BODY))
+    watch_all(settings, auto=True, client=client)
+    assert _item(settings, TITLES[2]).state == "downloaded"
+
+
 def test_ignored_items_stay_ignored(settings, site, client):
     _look(settings, site, client)
     item = _item(settings, TITLES[3])

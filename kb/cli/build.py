@@ -22,9 +22,10 @@ def command(corpus: str | None, index: str | None, encoder: str | None, as_json:
         print_json(to_json(summary))
         return
     d = summary.documents
-    total = d.new + d.changed + d.same + d.failed
+    total = d.new + d.changed + d.same + d.renamed + d.failed + d.set_aside
     click.echo(
-        f"{total} files: {d.new} new, {d.changed} changed, {d.same} same, {d.failed} failed; {d.removed} removed | "
+        f"{total} files: {d.new} new, {d.changed} changed, {d.same} same, {d.renamed} renamed, {d.failed} failed, "
+        f"{d.set_aside} set aside; {d.removed} removed | "
         f"{summary.provisions:,} provisions | {summary.chunks:,} chunks, {summary.embedded:,} embedded | "
         f"{summary.requirements:,} requirements | {summary.seconds:.1f} s | {summary.generation}"
     )
