@@ -16,6 +16,7 @@ from pathlib import Path
 from kb.catalog import Catalog
 from kb.corpus import FULLTEXT, SourceFile, corpus_catalog, document_id, scan, to_document
 from kb.errors import KbError, ReadError, UsageError
+from kb.generations import flush
 from kb.models import LEVELS, Document, Finding
 from kb.read import KINDS, Limits, kind_of, read_bytes
 from kb.read.archive import Archive, safe_name
@@ -131,7 +132,9 @@ def add(items: list[Item], corpus: Path, *, incomplete: bool = False) -> list[st
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             temporary.write_bytes(item.data)
+            flush(temporary)  # who adds a file may remove where it came from
             os.link(temporary, target)  # fails where something is there already, unlike a rename
+            flush(target.parent)
         except FileExistsError as error:
             raise UsageError(
                 f"{item.target}: a file of this name is there already", hint="Nothing was overwritten; preview again."
