@@ -34,7 +34,9 @@ ANSWERED = ("已覆盖", "部分覆盖", "疑似不一致")
 _ENDED = ("repealed", "lapsed", "expiry_unchecked")
 _SHORT = re.compile(r"[（(]以下(?:统称|简称)[为：:]?[“\"]?([\u4e00-\u9fff]{2,14})[”\"]?[）)]")
 # 本办法所称X，是指…; a list of terms after 所称 takes the last one
-_DEFINES = re.compile(r"(?:所称的?|(?:^|。)(?:[（(][一二三四五六七八九十]+[)）])?)([\u4e00-\u9fff]{2,12})，?是指", re.M)
+_DEFINES = re.compile(
+    r"(?:所称的?|(?:^|。)(?:[（(][一二三四五六七八九十]+[)）])?(?![^，。]*所称))([\u4e00-\u9fff]{2,12})，?是指", re.M
+)
 _REASONS = {
     "no_such_article": "所引条款在该文件中不存在，可能已经调整条号",
     "no_paragraph_before": "本条没有所指的前款或前项",
@@ -382,6 +384,11 @@ def _national_terms(library: Library) -> dict[str, tuple[str, str]]:
 
 # -- the table of comments ------------------------------------------------------------------------------------------------
 
+_ADVICE = {
+    "未覆盖": "补写这一要求，或说明由哪一文件落实",
+    "部分覆盖": "补齐所缺的内容，或说明不写的理由",
+    "疑似不一致": "核对后改为一致，或说明依据",
+}
 COLUMNS = ("序号", "草案条款", "原文", "类别", "问题", "建议")
 
 
@@ -404,7 +411,7 @@ def comments(check: DraftCheck) -> list[tuple[str, ...]]:
                 best.quote if decisive else "",
                 "衔接",
                 f"《{r.title}》{r.requirement.address}：{r.requirement.text}　{lead}{'：' + detail if detail else ''}{change}",
-                a.suggestion,
+                _ADVICE[a.label],
             )
         )
     rows += [(f.where, f.quote, f.kind, f.what, f.suggestion) for f in check.findings]

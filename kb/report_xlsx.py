@@ -98,6 +98,8 @@ def _sheet_name(title: str, taken: Sequence[str]) -> str:
 def _summary(sheet, report: Report) -> None:
     sheet.title = "汇总"
     _put(sheet, 1, 1, report.title, bold=True, size=14)
+    sheet.merge_cells(start_row=1, start_column=1, end_row=1, end_column=len(report.counts) + 3)
+    sheet.row_dimensions[1].height = 24
     _put(sheet, 2, 1, f"制表日期 {report.made_on}；共 {len(report.rows)} 条")
     labels = list(report.counts)
     for column, head in enumerate(("国家文件", *labels, "合计", "已复核"), 1):
@@ -113,8 +115,12 @@ def _summary(sheet, report: Report) -> None:
     for column, value in enumerate(("合计", *report.counts.values(), len(report.rows), done), 1):
         _put(sheet, line, column, value, bold=True, border=True)
     line += 2
+    last = len(labels) + 3
     for note in report.notes:
-        _put(sheet, line, 1, note)
+        # one merged cell over the table's width, so that a long note never makes the printed page wider
+        _put(sheet, line, 1, note, wrap=True)
+        sheet.merge_cells(start_row=line, start_column=1, end_row=line, end_column=last)
+        sheet.row_dimensions[line].height = _height([(46 + 16 * (last - 1), note)])
         line += 1
     line += 1
     for column, head in enumerate(("文件", "文号", "施行日期", "时效", "文本", "版本"), 1):

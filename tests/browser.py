@@ -18,7 +18,7 @@ import pytest
 import kb
 from kb.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent
+
 PACKAGE = Path(kb.__file__).resolve().parent.parent
 ARGS = (
     "--headless",
@@ -62,7 +62,7 @@ def served(settings: Settings) -> Iterator[str]:
         "-m",
         "streamlit",
         "run",
-        str(ROOT / "app.py"),
+        str(PACKAGE / "app.py"),
         "--server.headless",
         "true",
         "--server.port",
@@ -70,7 +70,7 @@ def served(settings: Settings) -> Iterator[str]:
     ]
     server = subprocess.Popen(
         [*line, "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"],
-        cwd=ROOT,
+        cwd=PACKAGE,
         env=env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

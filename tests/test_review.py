@@ -14,6 +14,7 @@ from kb.review import (
     ReviewConflict,
     ReviewLog,
     agreement,
+    assign,
     decide,
     fingerprint,
     fold,
@@ -236,3 +237,46 @@ def test_evidence_values_read_back():
 
 def test_fold_of_nothing_is_nothing():
     assert fold([]) is None
+
+
+def test_rows_are_given_to_a_person_once_and_taken_back(library, rows, log):
+    assert assign(log, rows[:3], "组长", "小王") == 3
+    assert assign(log, rows[:3], "组长", "小王") == 0
+    assert assign(log, rows[:1], "组长", "") == 1
+    held = states(library, rows, log.decisions())
+    assert [held[r.row_id].assignee for r in rows[:3]] == ["", "小王", "小王"]
+    assert {held[r.row_id].state for r in rows[:3]} == {"open"}
+
+
+def test_giving_a_row_to_somebody_is_no_conflict_for_the_window_that_shows_it(library, rows, log):
+    assign(log, rows[:1], "组长", "小王")
+    decide(log, library, rows[0], "小王", {"label": "已覆盖"}, seen="")
+    seen = log.decisions()[rows[0].row_id].last_event
+    assign(log, rows[:1], "组长", "小李")
+    decide(log, library, rows[0], "小王", {"label": "未覆盖"}, seen=seen)
+    with pytest.raises(ReviewConflict, match="小王"):
+        decide(log, library, rows[0], "小李", {"label": "已覆盖"}, seen=seen)
+
+
+def test_a_reader_may_not_write_and_nothing_of_a_refused_batch_is_kept(library, rows, tmp_path):
+    log = ReviewLog(tmp_path / "reviews.jsonl", "甲， 乙")
+    decide(log, library, rows[0], "甲", {"label": "已覆盖"})
+    for act in (
+        lambda: decide(log, library, rows[1], "丙", {"label": "已覆盖"}),
+        lambda: assign(log, rows, "丙", "甲"),
+    ):
+        with pytest.raises(ReviewError, match="读者") as caught:
+            act()
+        assert "KB_REVIEWERS" in caught.value.hint
+    assert len(log.events()) == 1
+
+
+def test_rows_read_twice_come_with_the_disputed_ones_first(library, rows, log):
+    for row, second in ((rows[0], "已覆盖"), (rows[1], "未覆盖"), (rows[2], "未覆盖")):
+        decide(log, library, row, "甲", {"label": "已覆盖"})
+        decide(log, library, row, "乙", {"label": second}, role="second")
+    decide(log, library, rows[1], "甲", {"label": "部分覆盖"}, role="resolve")
+    found = agreement(log.decisions().values())
+    assert [d.row_id for d in found.both] == [rows[2].row_id, rows[1].row_id, rows[0].row_id]
+    assert [d.row_id for d in found.disputed] == [rows[2].row_id, rows[1].row_id]
+    assert set(found.per_label) == {"已覆盖", "未覆盖"}

@@ -12,7 +12,7 @@ from docx import Document as Word
 from openpyxl import load_workbook
 from workbench_corpus import DRAFT, build_library, settings_for
 
-from kb.review import ReviewLog
+from kb.review import ReviewLog, decide
 from kb.rows import gap_rows, national_documents, scope_choice
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -243,7 +243,133 @@ def test_an_upload_becomes_a_gap_row_and_open_pages_follow_the_new_index(chrome,
     healthy(page)
     opened(page, f"{address}/gaps?n={quote('新近数据管理办法')}")
     assert "六十日内建立新近数据台账" in page.inner_text("body")
+    # nobody touched the other window: it says by itself that the index is a new one, and shows it
+    open_page.wait_for_selector("text=共 6 份，当前显示 6 份", timeout=WAIT)
     open_page.get_by_label("名称或文号").fill("新近")
     open_page.get_by_label("名称或文号").press("Enter")
     open_page.wait_for_selector("text=当前显示 1 份", timeout=WAIT)
     open_page.context.close()
+
+
+def pick_first_row(table):
+    """Tick the first row of a table; its cells are drawn, so the place is what counts."""
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    table.page.mouse.click(box["x"] + 18, box["y"] + 54)
+    settled(table.page)
+
+
+def test_every_number_of_the_overview_opens_that_many_rows(page, address):
+    opened(page, f"{address}/")
+    names = [
+        b.inner_text() for b in page.locator("[data-testid=stMain] button").all() if re.search(r"\d", b.inner_text())
+    ]
+    assert len(names) > 12
+    for name in names:
+        number, label = int(re.search(r"[\d,]+", name)[0].replace(",", "")), re.sub(r"[\d,\s]", "", name)
+        opened(page, f"{address}/")
+        page.locator("[data-testid=stMain] button").filter(has_text=label).first.click()
+        page.wait_for_function("location.pathname.length > 1", timeout=WAIT)
+        settled(page)
+        healthy(page)
+        body = page.inner_text("body")
+        if label == "条文":
+            continue  # the list of documents has the numbers that add up to it
+        found = re.search(r"当前显示 (\d+) [条份]|第 \d+ / (\d+) 条", body)
+        assert (int(found[1] or found[2]) if found else 0) == number, label
+        assert found or "没有" in body
+
+
+def test_a_file_over_the_limit_is_refused_in_words(page, address, tmp_path):
+    with open(tmp_path / "大文件.pdf", "wb") as handle:
+        handle.truncate(101 * 2**20)
+    opened(page, f"{address}/update")
+    page.locator('input[type="file"]').set_input_files(str(tmp_path / "大文件.pdf"))
+    page.wait_for_selector('[data-testid="stFileChip"][aria-invalid="true"]', timeout=WAIT)
+    said = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stFileUploader]'), '::after').content")
+    assert "没有上传" in said and "不能超过" in said
+    healthy(page)
+
+
+def test_the_dark_theme_reaches_texts_marks_and_tables(chrome, address, library, rows):
+    row = next(r for r in rows if r.requirement.address == "第四条" and r.national.meta.title == MAIN)
+    context = chrome.new_context(color_scheme="dark")
+    page = context.new_page()
+    opened(page, f"{address}/gaps?n={quote(main_id(library))}&row={quote(row.row_id, safe='')}")
+
+    def lightness(selector, what):
+        colour = page.evaluate(f"getComputedStyle(document.querySelector('{selector}')).{what}")
+        return sum(int(n) for n in re.findall(r"\d+", colour)[:3]) / 3
+
+    assert lightness("[data-testid=stApp]", "backgroundColor") < 60
+    for mark in ("span.kb-same", ".kb-badge.kb-national"):
+        assert lightness(mark, "backgroundColor") < 100 < lightness(mark, "color")
+    context.close()
+
+
+def test_rows_are_given_to_a_person_and_listed_for_them(page, address, library, folder):
+    opened(page, f"{address}/review?n={quote(main_id(library))}&q=all")
+    sign(page, "组长")
+    page.get_by_role("button", name=re.compile("分派")).first.click()
+    page.get_by_placeholder("姓名；留空为收回").fill("小王")
+    page.get_by_placeholder("姓名；留空为收回").press("Tab")
+    settled(page)
+    page.get_by_label("条数").fill("2")
+    page.get_by_label("条数").press("Enter")
+    settled(page)
+    page.get_by_role("button", name="分派", exact=True).last.click()
+    page.wait_for_selector("text=已分派 2 条", timeout=WAIT)
+    given = [e for e in ReviewLog(folder / "corpus" / "reviews.jsonl").events() if e.after.get("assignee") == "小王"]
+    assert len(given) == 2 and {e.who for e in given} == {"组长"}
+    opened(page, f"{address}/review?n={quote(main_id(library))}&q=all&to={quote('小王')}")
+    assert "第 1 / 2 条" in page.inner_text("body")
+
+
+def test_disputed_rows_stand_first_and_open(page, address, library, folder, rows):
+    row = next(r for r in rows if r.requirement.address == "第六条" and r.national.meta.title == MAIN)
+    log = ReviewLog(folder / "corpus" / "reviews.jsonl")
+    decide(log, library, row, "甲", {"label": "已覆盖"})
+    decide(log, library, row, "乙", {"label": "未覆盖"}, role="second")
+    opened(page, f"{address}/review?n={quote(main_id(library))}&v={quote('两人一致性')}")
+    body = page.inner_text("body")
+    assert "一致性系数 κ" in body and re.search(r"结论不同 [1-9]", body)
+    pick_first_row(page.locator("[data-testid=stDataFrame]").last)
+    page.wait_for_selector("text=第二人 乙", timeout=WAIT)
+    healthy(page)
+
+
+def test_levels_and_lag_signals_open(page, address, library):
+    opened(page, f"{address}/gaps?n={quote(main_id(library))}&v={quote('逐级对照')}")
+    page.wait_for_selector("text=列出", timeout=WAIT)
+    settled(page)
+    body = page.inner_text("body")
+    assert re.search(r"全部 \d+", body) and "广东省" in body and "深圳市" in body
+    healthy(page)
+    opened(page, f"{address}/gaps?v={quote('滞后线索')}")
+    healthy(page)
+    assert "线索" in page.inner_text("body")
+
+
+def test_the_inbox_says_why_a_file_waits_and_puts_it_aside(page, address, folder):
+    inbox = folder / "corpus" / "inbox" / "national"
+    inbox.mkdir(parents=True)
+    (inbox / "残缺的通知.md").write_text("无", encoding="utf-8")
+    opened(page, f"{address}/update")
+    assert "共 1 项" in page.inner_text("body")
+    pick_first_row(page.locator("[data-testid=stDataFrame]").first)
+    page.wait_for_selector("text=已选 1 项", timeout=WAIT)
+    page.get_by_role("button", name="忽略").click()
+    page.wait_for_selector("text=没有待处理的链接或文件", timeout=WAIT)
+    assert not (inbox / "残缺的通知.md").exists()
+    healthy(page)
+
+
+def test_an_amending_draft_is_carried_out_on_the_page(page, address):
+    opened(page, f"{address}/draft?src={quote('粘贴文字')}")
+    page.get_by_label("草案全文").fill(
+        "关于修改《深圳市测试数据条例》的决定（草案）\n\n一、增加一条，作为第四条：“市数据主管部门应当编制测试数据目录，并在三十日内向社会公布。”\n二、删去第九条。\n"
+    )
+    page.get_by_label("草案全文").press("Control+Enter")
+    page.wait_for_selector("text=2 处修改，已套入 1 处", timeout=WAIT)
+    assert "第四条 → 第五条" in page.inner_text("body")
+    healthy(page)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 from workbench_corpus import build_library, settings_for
 
-from kb.models import LABELS
-from kb.review import ReviewLog, decide, states
+from kb.models import LABELS, Evidence
+from kb.review import ReviewLog, assign, decide, states
 from kb.rows import gap_rows, national_documents, scope_choice
 from kb.ui.data import _parse, _print
 from kb.ui.filters import WITH_NUMBER, RowFilter, label_counts, options, select
+from kb.ui.levels import chained
 from kb.ui.markup import with_marks
 from kb.ui.summary import OPEN_LABELS, heat, newest
 from kb.ui.update_page import changed_documents, safe_name
 from kb.wording import DIFFERS, MISSING, SAME, compare
+
+EVIDENCE = Evidence("某条例", "某条例", "某条例/第二条", "第二条", "第二条", "应当登记。", 2)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +130,30 @@ def test_changed_documents_compare_two_manifests():
     before, after = {"documents": {"a": "1", "b": "1"}}, {"documents": {"b": "2", "c": "1"}}
     assert changed_documents(before, after) == {"新增": ["c"], "有变化": ["b"], "移除": ["a"]}
     assert changed_documents(None, after)["新增"] == ["b", "c"]
+
+
+def test_rows_are_found_by_actor_by_assignee_and_without_a_topic(library, rows, tmp_path):
+    log = ReviewLog(tmp_path / "reviews.jsonl")
+    assign(log, rows[:2], "组长", "小王")
+    held = states(library, rows, log.decisions())
+    assert select(RowFilter(assignee="小王"), rows, held) == rows[:2]
+    offered = options(rows, held)
+    assert offered["assignees"] == ["小王"] and offered["people"] == ["组长"]
+    for actor in offered["actors"]:
+        assert {r.requirement.actor for r in select(RowFilter(actors=[actor]), rows, held)} == {actor}
+    bare = [r for r in rows if not r.requirement.topics]
+    assert select(RowFilter(topics=["其他"]), rows, held) == bare
+
+
+def test_the_weakest_level_and_what_fills_it_are_named(library, rows):
+    def judged_as(label):
+        return replace(rows[0], assessment=replace(rows[0].assessment, proposed_label=label, evidence=(EVIDENCE,)))
+
+    found = chained({"province": judged_as("已覆盖"), "city": judged_as("未覆盖")})
+    assert (found.weakest, found.filled_by) == ("city", "《某条例》第二条")
+    found = chained({"province": judged_as("未覆盖"), "city": judged_as("已覆盖")})
+    assert (found.weakest, found.filled_by) == ("province", "")
+    assert chained({"province": judged_as("未覆盖"), "city": judged_as("未覆盖")}).weakest == ""
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ def _queue(library: Library, rows: list[GapRow], states: Mapping[str, RowState])
     a.multiselect("结论", LABELS, key="review.l", placeholder="全部结论", label_visibility="collapsed")
     for column, name, key, values in ((b, "复核人", "mine", names), (c, "受派人", "to", given)):
         column.selectbox(
-            name,
+            f"按{name}筛选",
             ["", *values],
             format_func=lambda v, name=name: f"{name}：{v or '不限'}",
             key=f"review.{key}",
