@@ -27,7 +27,7 @@ ITEM_STATES = {
     "undecided": "请在上面指明层级",
 }
 DATE_NAMES = {"signed_on": "成文", "promulgated_on": "公布", "effective_on": "施行", "expires_on": "失效"}
-STAGES = {"inbox": "查看收件箱", "read": "读取文件", "embed": "计算语义", "judge": "比对", "write": "写入"}
+STAGES = {"inbox": "查看收件箱", "read": "读取文件", "ocr": "识别扫描页", "embed": "计算语义", "judge": "比对", "write": "写入"}
 
 
 def page(library: Library | None) -> None:
