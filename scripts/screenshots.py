@@ -45,6 +45,8 @@ def views(library: Library) -> list[tuple[str, str, int]]:
         ("search", f"search?q={quote('重要数据风险评估多久做一次')}", 1000),
         ("gaps", "gaps", 800),
         ("gaps-row", f"gaps?{row(partial)}", 1350),
+        ("levels", f"gaps?n={quote(partial.requirement.doc_id)}&v={quote('逐级对照')}", 1000),
+        ("signals", f"gaps?v={quote('滞后线索')}", 800),
         ("review", f"review?{row(differs)}", 1250),
         ("library", "library", 800),
         ("document", f"library?doc={quote(local.doc_id)}", 900),
@@ -63,7 +65,7 @@ def main() -> None:
     for name in ("corpus", "index", "encoder"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
-    parser.add_argument("--dark", action="store_true", help="also the overview and a row in the dark theme")
+    parser.add_argument("--dark", action="store_true", help="also the overview, a row and the review page in the dark theme")
     args = parser.parse_args()
     settings = load_settings({"corpus": args.corpus, "index": args.index, "encoder": args.encoder})
     args.out.mkdir(parents=True, exist_ok=True)
@@ -80,7 +82,7 @@ def main() -> None:
             )
         if args.dark:
             for name, path, height in wanted:
-                if name in ("overview", "gaps-row"):
+                if name in ("overview", "gaps-row", "review"):
                     shoot(chrome, f"{address}/{path}", args.out / f"{name}-dark.png", height, dark=True)
 
 

@@ -18,7 +18,6 @@ import pytest
 import kb
 from kb.settings import Settings
 
-
 PACKAGE = Path(kb.__file__).resolve().parent.parent
 ARGS = (
     "--headless",
