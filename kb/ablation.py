@@ -160,7 +160,7 @@ def _judge_planted(national: National, host: Document, changed, encode: Encode |
     if not changed:
         return []
     scope = build_scope([plant(host, [re.sub(r"\s+", "", text) for _, _, text in changed])], encode)
-    return [judge_all(replace(national, judged=(i,)), scope)[0] for i, _, _ in changed]
+    return judge_all(replace(national, judged=tuple(i for i, _, _ in changed)), scope)
 
 
 def _named_edits(row: Assessment) -> list[str]:

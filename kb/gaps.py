@@ -27,6 +27,7 @@ from kb.align import (
     similarities,
 )
 from kb.edits import Edit, core_of, frame_edits, frame_share
+from kb.elements import amounts_of
 from kb.judge_model import JudgeModel, default_model
 from kb.models import Assessment, Document, Evidence, Provision, Requirement
 from kb.requirements import extract, is_policy
@@ -390,7 +391,24 @@ def _weighed(
     edits = edits_of(case, scope)
     if not edits and word_for_word(case, scope):
         return {label: 0.15 * share for label, share in out.items()} | {COVERED: 0.85 + 0.15 * out.get(COVERED, 0.0)}
+    if number_left_open(case, scope):
+        return _moved(out, COVERED, PARTIAL, 0.8)
     return with_edits(out, edits)
+
+
+def number_left_open(case: Case, scope: Scope) -> bool:
+    """Step 4: the duty sets a number or a frequency, the best article has none of that kind (定期 for 每年度) and hands on to
+    no national rule that has it."""
+    own, place = case.duty.requirement, scope.articles[case.ranked[0].article].provision
+    if own.kind != "duty" or not own.amounts or refers_to_national(place.text):
+        return False
+    kinds = {a.kind for a in amounts_of(place.text)}
+    return not any(a.kind in kinds for a in own.amounts)
+
+
+def _moved(shares: Mapping[str, float], source: str, target: str, share: float) -> dict[str, float]:
+    moved = share * shares.get(source, 0.0)
+    return dict(shares) | {source: shares.get(source, 0.0) - moved, target: shares.get(target, 0.0) + moved}
 
 
 VERBATIM = 0.97
@@ -423,10 +441,7 @@ def with_edits(shares: Mapping[str, float], edits: Sequence[Edit]) -> dict[str, 
     out = dict(shares)
     if any(e.clash for e in edits):
         return {label: 0.15 * share for label, share in out.items()} | {CLASH: 0.85 + 0.15 * out.get(CLASH, 0.0)}
-    if edits:
-        moved = 0.9 * out.get(COVERED, 0.0)
-        out[COVERED], out[PARTIAL] = out.get(COVERED, 0.0) - moved, out.get(PARTIAL, 0.0) + moved
-    return out
+    return _moved(out, COVERED, PARTIAL, 0.9) if edits else out
 
 
 def carried_out(duty: Requirement, national: National, scope: Scope) -> int | None:
@@ -759,8 +774,13 @@ class Chain:
 def chain(
     requirement: Requirement, national: National, scopes: Mapping[str, Scope], *, encode: Encode | None = None
 ) -> Chain:
-    """Judge one duty at each level of `scopes` (in order, higher level first); a level that answers fills the gaps below it."""
-    links = tuple(Link(level, judge(requirement, national, scope, encode=encode)) for level, scope in scopes.items())
+    """Judge one duty at each level of `scopes` (in order, higher level first)."""
+    return chained(requirement, {k: judge(requirement, national, scope, encode=encode) for k, scope in scopes.items()})
+
+
+def chained(requirement: Requirement, levels: Mapping[str, Assessment]) -> Chain:
+    """The judgements of one duty as a chain, higher level first; a level that answers fills the gaps below it."""
+    links = tuple(Link(level, assessment) for level, assessment in levels.items())
     weakest = max(links, key=lambda x: LINK_ORDER[x.assessment.proposed_label]).level if links else ""
     filled = ""
     if links and links[-1].assessment.proposed_label in (MISSING, DIRECT, PARTIAL):

@@ -40,6 +40,8 @@ from kb.row_store import (
 from kb.row_store import judge_version as judge_version  # readers of rows ask here who judged them
 
 if TYPE_CHECKING:
+    from kb.gaps import Chain
+    from kb.radar import Signal
     from kb.scope import Encode, Scope
 
 Progress = Callable[[str, int, int], None]
@@ -301,6 +303,38 @@ def gap_table(
     titles = tuple(sorted(library.info(i).meta.title for i in choice.doc_ids))
     found = {label: n for label, n in counts(rows).items() if n}
     return GapTable(titles, tuple(rows), found, _notes(infos, titles, rows))
+
+
+def chains(
+    library: Library, national: Sequence[str] = (), progress: Progress | None = None
+) -> list[tuple[GapRow, Chain]]:
+    """Each duty of the national documents named with its judgement at province and at city, in reading order.
+
+    Levels without a text in force are left out.
+    """
+    from kb.gaps import chained
+
+    infos, _ = chosen(library, national)
+    levels = {SCOPES[key]: scope_choice(library, key) for key in ("province", "city")}
+    rows = {
+        name: gap_rows(library, [d.doc_id for d in infos], scope, progress=progress)
+        for name, scope in levels.items()
+        if scope.doc_ids
+    }
+    together = zip(*rows.values(), strict=True)
+    return [
+        (each[-1], chained(each[-1].requirement, dict(zip(rows, (r.assessment for r in each), strict=True))))
+        for each in together
+    ]
+
+
+def signals(library: Library, scope: Sequence[str] = ()) -> list[Signal]:
+    """What a reader should look at without asking about one duty (kb.radar), for the scope named."""
+    from kb.radar import radar
+
+    _, choice = chosen(library, (), scope)
+    texts = [library.document(d.doc_id) for d in library.documents if d.meta.level == "national"]
+    return radar(texts, [library.document(i) for i in choice.doc_ids])
 
 
 def _notes(infos: Sequence[DocumentInfo], titles: Sequence[str], rows: Sequence[GapRow]) -> tuple[str, ...]:

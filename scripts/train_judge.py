@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from kb.align import Candidate, Duty, prepare
-from kb.evaluate_gaps import Label, find_document, read_labels, resolve, score, squeeze
+from kb.evaluate_gaps import Label, find_document, read_labels, reliability, resolve, score, squeeze
 from kb.gaps import (
     CLASH,
     COVERED,
@@ -69,37 +69,29 @@ class Row:
 
 
 class VectorCache:
-    """Encoder vectors kept in one .npz file, keyed by text."""
+    """Encoder vectors kept in one .npz file, keyed by text; another encoder starts anew."""
 
     def __init__(self, path: Path, encoder_name: str | None) -> None:
-        self.path, self.encoder_name, self.encoder, self.held = path, encoder_name, None, {}
+        from kb.embed import load_encoder
+
+        self.path, self.encoder, self.held, self.dirty = path, load_encoder(encoder_name), {}, False
         if path.exists():
             with np.load(path) as data:
-                self.held = dict(zip(data["texts"].tolist(), data["vectors"], strict=True))
-
-    def encode(self, texts: Sequence[str], *, query: bool) -> np.ndarray:
-        prefix = "q:" if query else "p:"
-        wanted = [t for t in dict.fromkeys(texts) if prefix + t not in self.held]
-        if wanted:
-            if self.encoder is None:
-                from kb.embed import load_encoder
-
-                self.encoder = load_encoder(self.encoder_name)
-            rows = self.encoder.encode_queries(wanted) if query else self.encoder.encode_passages(wanted)
-            self.held.update({prefix + t: r for t, r in zip(wanted, rows, strict=True)})
-            self.dirty = True
-        return np.array([self.held[prefix + t] for t in texts], dtype=np.float32)
-
-    def queries(self, texts: Sequence[str]) -> np.ndarray:
-        return self.encode(texts, query=True)
+                if "encoder" in data and str(data["encoder"]) == self.encoder.fingerprint:
+                    self.held = dict(zip(data["texts"].tolist(), data["vectors"], strict=True))
 
     def passages(self, texts: Sequence[str]) -> np.ndarray:
-        return self.encode(texts, query=False)
+        wanted = [t for t in dict.fromkeys(texts) if t not in self.held]
+        if wanted:
+            self.held.update(zip(wanted, self.encoder.encode_passages(wanted), strict=True))
+            self.dirty = True
+        return np.array([self.held[t] for t in texts], dtype=np.float32)
 
     def save(self) -> None:
-        np.savez(
-            self.path, texts=np.array(list(self.held)), vectors=np.array(list(self.held.values()), dtype=np.float32)
-        )
+        """Write the file where something was added."""
+        if self.dirty:
+            vectors = np.array(list(self.held.values()), dtype=np.float32)
+            np.savez(self.path, texts=np.array(list(self.held)), vectors=vectors, encoder=self.encoder.fingerprint)
 
 
 def load_documents(corpus: Path) -> dict[str, Document]:
@@ -386,6 +378,7 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="parse the corpus without its catalogue")
     parser.add_argument("--no-cv", action="store_true")
     parser.add_argument("--errors", type=Path)
+    parser.add_argument("--plot", type=Path, help="SVG of stated confidence against observed accuracy")
     args = parser.parse_args()
     began = time.time()
     documents = load_documents_plain(args.corpus) if args.plain else load_documents(args.corpus)
@@ -398,8 +391,7 @@ def main() -> None:
         ):
             files[id(row)] = path.stem
             rows.append(row)
-    if getattr(vectors, "dirty", False):
-        vectors.save()
+    vectors.save()
     print(f"{len(rows)} labels, features {time.time() - began:.0f} s", file=sys.stderr)
     by_document, by_scope = (
         (lambda r: squeeze(r.label.title)),
@@ -407,9 +399,10 @@ def main() -> None:
     )
     model = fit(rows, by_document)
     write_model(args.out, model)
+    runs: dict[str, list[Assessment]] = {}
     if not args.no_cv:
         for name, group in (("leave-one-document-out", by_document), ("leave-one-scope-out", by_scope)):
-            got = cross_validate(rows, group)
+            got = runs[name] = cross_validate(rows, group)
             out = report(name, rows, got)
             for stem in dict.fromkeys(files.values()):
                 part = [i for i, r in enumerate(rows) if files[id(r)] == stem]
@@ -420,7 +413,44 @@ def main() -> None:
                 write_errors(args.errors.with_suffix(f".{name}.txt"), rows, got)
         model["calibration"] = isotonic(rows, got)
         write_model(args.out, model)
+        if args.plot:
+            args.plot.write_text(reliability_svg(rows, runs["leave-one-document-out"], model), encoding="utf-8")
     print(f"{args.out} written, {time.time() - began:.0f} s", file=sys.stderr)
+
+
+def reliability_svg(rows: Sequence[Row], got: Sequence[Assessment], model: dict) -> str:
+    """Stated confidence across, observed accuracy up, one dot for each bin; its area is the number of duties.
+
+    The answers are leave-one-document-out, the calibration comes from the leave-one-scope-out ones.
+    """
+    calibrate = load_model(json.dumps(model)).calibrate
+    stated = [a if a.proposed_label == NOT_APPLICABLE else replace(a, confidence=calibrate(a.confidence)) for a in got]
+    size, edge = 360, 40
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return edge + x * (size - 2 * edge), size - edge - y * (size - 2 * edge)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" font-family="sans-serif" font-size="11">',
+        f'<rect width="{size}" height="{size}" fill="white"/>',
+    ]
+    for x in (0.0, 0.25, 0.5, 0.75, 1.0):
+        (x0, y0), (x1, y1) = at(x, 0), at(0, x)
+        parts.append(f'<text x="{x0}" y="{y0 + 16}" text-anchor="middle">{x:g}</text>')
+        parts.append(f'<text x="{x1 - 6}" y="{y1 + 4}" text-anchor="end">{x:g}</text>')
+    (x0, y0), (x1, y1) = at(0, 0), at(1, 1)
+    parts.append(f'<path d="M{x0} {y1}V{y0}H{x1}" fill="none" stroke="#444"/>')
+    parts.append(f'<path d="M{x0} {y0}L{x1} {y1}" stroke="#bbb" stroke-dasharray="4"/>')
+    for row in reliability([r.label for r in rows], stated, bins=10):
+        x, y = at(row["confidence"], row["accuracy"])
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{(row["n"] / 3.14) ** 0.5 + 1:.1f}" fill="#3465a4aa"/>')
+        parts.append(f'<text x="{x + 10:.1f}" y="{y + 14:.1f}" fill="#444">{row["n"]}</text>')
+    middle = size / 2
+    parts.append(f'<text x="{middle}" y="{size - 6}" text-anchor="middle">stated confidence</text>')
+    parts.append(
+        f'<text x="12" y="{middle}" transform="rotate(-90 12 {middle})" text-anchor="middle">observed accuracy</text></svg>'
+    )
+    return "\n".join(parts) + "\n"
 
 
 def write_model(path: Path, model: dict) -> None:

@@ -110,3 +110,23 @@ def test_a_damaged_result_file_is_made_anew(settings):
     before = rows_now(settings)
     (settings.index / "judged.db").write_bytes(b"no database" * 100)
     assert whole(rows_now(settings)) == whole(before)
+
+
+def test_chain_and_radar_are_asked_from_the_command_line(settings, tmp_path, monkeypatch):
+    import json
+
+    from click.testing import CliRunner
+
+    from kb.cli.gaps import command
+
+    (tmp_path / "corpus/guangdong").mkdir()
+    text = "广东省数据条例\n第一条 为了发展，制定本条例。\n第二条 各级人民政府应当组织开展数据安全宣传教育。\n"
+    (tmp_path / "corpus/guangdong/c.md").write_text(text, encoding="utf-8")
+    write(tmp_path, [FIRST[0], "第二条 园林绿化部门应当养护树木。", "第三条 具体奖励办法由市教育部门另行制定。"])
+    build(settings)
+    where = ["--corpus", str(settings.corpus), "--index", str(settings.index), "--encoder", "hash", "--json"]
+    rows = json.loads(CliRunner().invoke(command, [*where, "--chain"]).stdout)["rows"]
+    taught = next(r for r in rows if "宣传教育" in r["text"])
+    assert taught["weakest"] == "深圳市" and "广东省数据条例" in taught["filled_by"]
+    found = json.loads(CliRunner().invoke(command, [*where, "--radar"]).stdout)["signals"]
+    assert {s["kind"] for s in found} >= {"no_echo", "delegation_open"}

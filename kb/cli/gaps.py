@@ -16,12 +16,23 @@ from kb.cli import Meter, common_options, print_json, settings_from
     help="Local document that counts; Shenzhen and provincial Guangdong texts in force by default.",
 )
 @click.option("--summary", is_flag=True, help="One line a national document instead of its rows.")
-def command(corpus, index, encoder, as_json, national, scope, summary) -> None:
+@click.option(
+    "--chain", is_flag=True, help="Province and city one by one, the weakest level, and who fills a city gap."
+)
+@click.option("--radar", is_flag=True, help="Texts that lag behind, open delegations, national texts without echo.")
+def command(corpus, index, encoder, as_json, national, scope, summary, chain, radar) -> None:
     """Map national requirements to the local rules that answer them."""
     from kb.index import Library
     from kb.rows import gap_table, row_json
 
-    table = gap_table(Library(settings_from(corpus, index, encoder)), national, scope, Meter())
+    library = Library(settings_from(corpus, index, encoder))
+    if radar:
+        _print_signals(library, scope, as_json)
+        return
+    if chain:
+        _print_chains(library, national, as_json)
+        return
+    table = gap_table(library, national, scope, Meter())
     if as_json:
         print_json(
             {
@@ -51,6 +62,44 @@ def command(corpus, index, encoder, as_json, national, scope, summary) -> None:
     for note in table.notes:
         click.echo(note, err=True)
     click.echo(f"{len(table.rows)} rows: " + ", ".join(f"{k} {v}" for k, v in table.counts.items()), err=True)
+
+
+def _print_signals(library, scope, as_json: bool) -> None:
+    from kb.codec import to_json
+    from kb.radar import KINDS
+    from kb.rows import signals
+
+    found = signals(library, scope)
+    if as_json:
+        print_json({"signals": to_json(found)})
+        return
+    for s in found:
+        click.echo(f"{KINDS[s.kind]}  {s.title}{s.where}  {s.about}  {s.why}")
+    click.echo(f"{len(found)} signals", err=True)
+
+
+def _print_chains(library, national, as_json: bool) -> None:
+    from kb.rows import chains
+
+    rows = [
+        {
+            "id": row.requirement.requirement_id,
+            "title": row.national.meta.title,
+            "address": row.requirement.address,
+            "text": row.requirement.text,
+            "levels": {link.level: link.assessment.proposed_label for link in found.links},
+            "weakest": found.weakest,
+            "filled_by": found.filled_by,
+        }
+        for row, found in chains(library, national, Meter())
+    ]
+    if as_json:
+        print_json({"rows": rows})
+        return
+    for row in rows:
+        labels = "  ".join(f"{level} {label}" for level, label in row["levels"].items())
+        filled = f"  可由{row['filled_by']}补足" if row["filled_by"] else ""
+        click.echo(f"{row['title']} {row['address']}  {labels}  最弱：{row['weakest']}{filled}")
 
 
 def _print_summary(table) -> None:
