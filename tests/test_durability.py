@@ -40,7 +40,7 @@ def test_killed_at_100_random_moments_the_index_is_the_old_or_the_new_one_whole(
         [sys.executable, str(HERE / "kill_harness.py"), str(tmp_path), "100", "11"],
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1800,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
     )
     assert run.returncode == 0, run.stderr[-2000:]
@@ -102,7 +102,7 @@ def test_of_two_builders_one_builds_and_the_other_is_told(settings):
     )
 
     def one(_):
-        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parent, timeout=60)
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parent, timeout=300)
 
     with ThreadPoolExecutor(3) as pool:
         runs = list(pool.map(one, range(3)))
@@ -123,9 +123,9 @@ def test_readers_keep_their_generation_while_a_build_switches(settings):
 def test_a_run_that_hangs_is_stopped_by_its_limit_with_a_message(tmp_path):
     code = "import time\nfrom kb.schedule import stop_after\nwith stop_after(0.01):\n    time.sleep(60)\n"
     started = time.monotonic()
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parent, timeout=50)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parent, timeout=300)
     assert run.returncode == 1 and "took longer than its limit" in run.stderr
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 50  # it would sleep for 60
 
 
 def test_the_lock_is_free_again_when_its_owner_was_killed(settings):
@@ -133,7 +133,7 @@ def test_the_lock_is_free_again_when_its_owner_was_killed(settings):
         "import os, signal; from pathlib import Path; from kb.generations import locked\n"
         f"with locked(Path({str(settings.index)!r}), 'build'):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=HERE.parent, timeout=30)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=HERE.parent, timeout=300)
     assert run.returncode != 0
     assert build(settings).documents.new == 4
 
