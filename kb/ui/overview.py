@@ -212,7 +212,9 @@ def _state(library: Library) -> None:
     created = str(library.manifest["created_at"])[:16].replace("T", " ")
     digests = sum(d.meta.text_kind == "digest" for d in library.documents)
     lines = [f"索引建立于 {created}（UTC）"]
-    lines.append("已启用语义检索" if library.encoder else "仅词语检索：未启用语义模型")
+    # from the manifest: loading the model would slow the first screen
+    semantic = library.manifest.get("encoder") and library.settings.encoder != "none"
+    lines.append("已启用语义检索" if semantic else "仅词语检索：未启用语义模型")
     st.html("".join(f'<div class="kb-muted">{escape(x)}</div>' for x in lines))
     tiles = [
         ("全部文件", len(library.documents), {}),
