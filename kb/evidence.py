@@ -18,9 +18,7 @@ _AMOUNT = re.compile(
     r"[0-9一二三四五六七八九十百千万]+\s*(?:个)?(?:工作日|日|天|年|个月|月|小时|周岁|万|亿|元|%|％|人|次|倍)|百分之"
 )
 _LIABILITY = re.compile(r"罚款|责令|警告|没收|处分|吊销|追究|民事责任")
-_PENAL = re.compile(r"罚款|责令改正|没收违法所得|吊销|依法给予处分|构成犯罪")
 _DUTY_HOLDER = re.compile(r"负责|主管|统筹|牵头|会同|由[^，。；]{2,30}(?:制定|组织|决定|协调|审批|确定|裁决)")
-_GENERAL = re.compile(r"总则|附则|总体要求|指导思想|组织实施|保障措施")
 # texts about rules, not rules; a glossary and a draft are told apart by `term` and `current`
 _BACKGROUND = ("工作报告", "解读", "一图读懂")
 # a cosine spread below this says that all candidates mean the same; z-scores must not blow it up
@@ -29,12 +27,11 @@ _LEAST_SPREAD = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A query in the forms the features need: weights of its words, of the added wording's words and of its character pairs."""
+    """A query in the forms the features need: the weights of its words, and of those of the added wording."""
 
     query: Query
     words: Mapping[str, float]
     added: Mapping[str, float]
-    pairs: Mapping[str, float]
 
 
 def text_features(asked: Asked, provision: Provision, meta: DocumentMeta) -> dict[str, float]:
@@ -47,16 +44,12 @@ def text_features(asked: Asked, provision: Provision, meta: DocumentMeta) -> dic
     return {
         "coverage": share(asked.words, text),
         "coverage_added": share(asked.added, text),
-        "pairs": share(asked.pairs, text),
         "sentence": max(share(asked.words, s) for s in spans),
         "title": share(asked.words, title),
         "heading": share(asked.words, heading),
         "level_match": _level_match(meta.level, query.places),
         "region": _region_match(meta, query.regions),
-        "peers": float(meta.level == "peers" and not query.places),
         **_intents(query, provision, text),
-        "penal": float("liability" not in query.intents and bool(_PENAL.search(text))),
-        "general": float(bool(_GENERAL.search(heading)) or provision.label == "第一条"),
         "background": float("报告" in meta.title[-4:] or meta.kind in _BACKGROUND),
         "term": _term_match(query.text, provision),
         "opening": float(provision.kind == "preamble"),
@@ -79,9 +72,7 @@ def standing(cosines: np.ndarray) -> np.ndarray:
     return (cosines - cosines.mean()) / max(float(cosines.std()), _LEAST_SPREAD) if len(cosines) else cosines
 
 
-def best_by_provision(
-    vectors: np.ndarray, queries: np.ndarray, starts: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def best_by_provision(vectors: np.ndarray, queries: np.ndarray, starts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Cosines of provisions from those of their chunks.
 
     Args:
@@ -90,15 +81,12 @@ def best_by_provision(
         starts: first row of each provision, ascending; every provision has a chunk.
 
     Returns:
-        best cosine (n, provisions), cosine of the mean chunk (n, provisions), row of the best chunk for the first query.
+        best cosine (n, provisions), row of the best chunk of each provision for the first query.
     """
     cosines = queries @ vectors.T
-    best = np.maximum.reduceat(cosines, starts, axis=1)
     ends = [*starts[1:], len(vectors)]
-    means = np.stack([vectors[a:b].mean(axis=0) for a, b in zip(starts, ends, strict=True)])
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
     rows = np.asarray([a + int(cosines[0, a:b].argmax()) for a, b in zip(starts, ends, strict=True)])
-    return best, queries @ means.T, rows
+    return np.maximum.reduceat(cosines, starts, axis=1), rows
 
 
 def _level_match(level: str, places: Collection[str]) -> float:

@@ -491,13 +491,11 @@ class Library:
         first, last = np.searchsorted(self.chunk_provisions, [provision_seq, provision_seq + 1])
         return range(int(first), int(last))
 
-    def idf(self, words: Iterable[str], field: str = "words") -> dict[str, float]:
-        """Weight of each word by its rarity in a field of this library (BM25 form); unknown words weigh most."""
+    def idf(self, words: Iterable[str]) -> dict[str, float]:
+        """Weight of each word by its rarity in this library (BM25 form); unknown words weigh most."""
         total = self.manifest["counts"]["provisions"]
         return {
-            w: math.log(1 + (total - n + 0.5) / (n + 0.5))
-            for w in set(words)
-            for n in (self.lexical.frequency(w, field),)
+            w: math.log(1 + (total - n + 0.5) / (n + 0.5)) for w in set(words) for n in (self.lexical.frequency(w),)
         }
 
     def info(self, doc_id: str) -> DocumentInfo:

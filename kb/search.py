@@ -312,7 +312,6 @@ class _Run:
             self.query,
             self.library.idf(segment.words(typed)),
             self.library.idf(segment.words(added)),
-            self.library.idf(segment.bigrams(typed), "bigrams"),
         )
         top = max((f.typed for f in found.values()), default=0.0) or 1.0
         top_added = max((f.added for f in found.values()), default=0.0) or 1.0
@@ -336,20 +335,18 @@ class _Run:
         return out
 
     def _meanings(self, texts: Mapping[str, str], seqs: Sequence[int]) -> dict[int, dict[str, float]]:
-        """For each provision how its best sentence, and its whole text, stand among the candidates by meaning."""
+        """For each provision how its best sentence stands among the candidates by meaning, and its cosine."""
         if not self.vectors or not seqs:
             return {}
         chunk_rows = [self.library.chunks_of(seq) for seq in seqs]
         kept = [(seq, rows) for seq, rows in zip(seqs, chunk_rows, strict=True) if len(rows)]
         starts = np.cumsum([0, *(len(rows) for _, rows in kept)])[:-1]
         chunk_seqs = [row for _, rows in kept for row in rows]
-        best, whole, rows = best_by_provision(
-            self.library.vectors.vectors(chunk_seqs), self._vectors(texts), starts.tolist()
-        )
+        best, rows = best_by_provision(self.library.vectors.vectors(chunk_seqs), self._vectors(texts), starts.tolist())
         names = list(texts)
         main = names.index("source") if "source" in names else 0
         extra = names.index("added") if "added" in names else None
-        columns = {"cosine": best[main], "meaning": standing(best[main]), "meaning_whole": standing(whole[main])}
+        columns = {"cosine": best[main], "meaning": standing(best[main])}
         if extra is not None:
             columns |= {"cosine": np.maximum(best[main], best[extra]), "meaning_added": standing(best[extra])}
         self.best_chunks |= {seq: chunk_seqs[row] for (seq, _), row in zip(kept, rows, strict=True)}

@@ -66,9 +66,9 @@ class TantivyStore:
         writer.wait_merging_threads()
         return count
 
-    def frequency(self, word: str, field: str = "words") -> int:
-        """Number of provisions whose text has the word (or, in the field bigrams, the pair of characters)."""
-        return self._searcher.doc_freq(field, word)
+    def frequency(self, word: str) -> int:
+        """Number of provisions whose text has the word."""
+        return self._searcher.doc_freq("words", word)
 
     def search(self, terms: dict[str, Sequence[str]], k: int, docs: frozenset[int] | None) -> list[tuple[int, float]]:
         t, schema = self._tantivy, self._index.schema
