@@ -442,12 +442,14 @@ class _Because:
         if self._rules:
             return "判定规则有更新"
         came = [e for e in now.evidence if e not in before]
+        if gone and came:
+            return f"依据由{self._names(gone)}变为{self._names(came)}"
         if gone or came:
-            return f"最相关的本地条文由{self._names(gone)}变为{self._names(came)}"
+            return f"{self._names(gone)}不再认定为依据" if gone else f"新认定{self._names(came)}为依据"
         return "本地文本有变化，同一依据的可信度随之变化" if self._changes or self._scope else "候选依据变化"
 
     def _names(self, places: Sequence[tuple[str, str]]) -> str:
-        return "、".join(f"《{self._titles.get(doc, doc)}》{article}" for doc, article in places[:2]) or "（无）"
+        return "、".join(f"《{self._titles.get(doc, doc)}》{article}" for doc, article in places[:2])
 
     def _touched(self, evidence: tuple[str, str]) -> bool:
         change = self._changes.get(evidence[0])

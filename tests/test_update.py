@@ -12,7 +12,21 @@ from corpora import LOCAL, NATIONAL, edit, text_of, write_corpus
 
 from kb import rows as gap
 from kb.change_note import as_markdown, headline
-from kb.changes import Snapshot, article_changes, moved_labels, paired, seen_row, snapshot_from_json, snapshot_to_json
+from kb.changes import (
+    AffectedArticle,
+    ArticleChange,
+    ChangeNote,
+    DocumentChange,
+    NewDuty,
+    SeenRow,
+    Snapshot,
+    article_changes,
+    moved_labels,
+    paired,
+    seen_row,
+    snapshot_from_json,
+    snapshot_to_json,
+)
 from kb.cli import group
 from kb.generations import current_generation, generations, read_pointer, rollback
 from kb.index import NOTED, Library, build
@@ -254,6 +268,66 @@ def test_rows_are_paired_by_wording_when_their_place_moved(settings):
     moved = [replace(r, row_id=f"{r.row_id}x", address="第九十条") for r in rows]
     pairs, fresh = paired(rows, moved)
     assert len(pairs) == len(rows) and not fresh
+
+
+def test_why_a_label_moved_is_told_from_its_evidence_and_another_number_is_no_reason():
+    def row(label, *evidence):
+        return SeenRow("r", "国", "第二条", "第二条", "应当登记。", label, "", 0.6, evidence)
+
+    def why(before, after, *articles):
+        local = DocumentChange("本", "本地办法", "shenzhen", "amended", "现行有效", articles=articles)
+        snapshots = [Snapshot("judge", "chain", ("本",), (r,)) for r in (before, after)]
+        (moved,), _, _ = moved_labels(*snapshots, [local], {"本": "本地办法"})
+        return moved.why
+
+    renumbered = ArticleChange("renumbered", "第三条", "第四条")
+    changed = ArticleChange("changed", "第三条", "第三条")
+    held = row("部分覆盖", ("本", "第三条"))
+    assert why(held, row("未覆盖"), changed) == "《本地办法》第三条有修改"
+    assert why(held, row("未覆盖"), renumbered) == "《本地办法》第四条不再认定为依据"
+    assert why(held, row("已覆盖", ("本", "第四条")), renumbered) == "本地文本有变化，同一依据的可信度随之变化"
+    assert why(held, row("已覆盖", ("本", "第九条")), renumbered) == "依据由《本地办法》第四条变为《本地办法》第九条"
+    assert why(row("未覆盖"), row("已覆盖", ("本", "第九条")), renumbered) == "新认定《本地办法》第九条为依据"
+
+
+def test_the_note_puts_first_what_may_be_wrong_or_missing_and_names_every_bureau():
+    duties = [
+        NewDuty(f"r{n}", "国家办法", f"第{n}条", "应当登记。", label, severity)
+        for n, (label, severity) in enumerate(
+            [("不适用", ""), ("未覆盖", "低"), ("未覆盖", "高"), ("疑似不一致", "中"), ("已覆盖", "")]
+        )
+    ]
+    renumbered = tuple(ArticleChange("renumbered", f"第{n}条", f"第{n + 1}条") for n in range(1, 9))
+    note = ChangeNote(
+        "gen-1",
+        "gen-2",
+        "2026-11-22",
+        "2026-11-15",
+        documents=(
+            DocumentChange(
+                "本", "本地办法", "shenzhen", "amended", "现行有效",
+                articles=(ArticleChange("added", "", "第1条"), *renumbered),
+            ),
+        ),
+        duties=tuple(duties),
+        affected=tuple(
+            AffectedArticle(bureau, "本", "本地办法", f"第{n}条", ("《国家办法》第2条（新增要求）",))
+            for bureau, many in (("甲局", 1), ("乙局", 30), ("丙局", 2))
+            for n in range(many)
+        ),
+    )  # fmt: skip
+    page = as_markdown(note)
+    assert (
+        "仅条号变化 8 条（第1条至第8条改为第2条至第9条）" in page
+        and "新增国家要求 5 项（疑似不一致 1、未覆盖 2）" in page
+    )
+    order = [page.index(x) for x in ("【疑似不一致·中】第3条", "【未覆盖·高】第2条", "【未覆盖·低】第1条")]
+    assert order == sorted(order) and "【不适用" not in page
+    bureaus = [page.index(x) for x in ("**乙局**（30）", "**丙局**（2）", "**甲局**（1）")]
+    assert bureaus == sorted(bureaus) and page.count("\n") < 60
+    assert [
+        line[3:].partition("（")[0] for line in page.splitlines() if line.startswith("## ") and "附" not in line
+    ] == ["一、文件", "二、新增国家要求", "三、受影响的本地条文"]
 
 
 def test_a_snapshot_survives_json(settings):
