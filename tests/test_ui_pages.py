@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from kb.ui.levels import chained
 from kb.ui.markup import with_marks
 from kb.ui.summary import OPEN_LABELS, heat, newest
 from kb.ui.update_page import changed_documents, safe_name
+from kb.update import make_note, notes, write_note
 from kb.wording import DIFFERS, MISSING, SAME, compare
 
 EVIDENCE = Evidence("某条例", "某条例", "某条例/第二条", "第二条", "第二条", "应当登记。", 2)
@@ -183,3 +185,110 @@ def test_labels_and_their_colours_match():
     from kb.ui.names import LABEL_COLORS, LABEL_CSS, LABEL_HELP
 
     assert set(LABELS) == set(LABEL_COLORS) == set(LABEL_CSS) == set(LABEL_HELP)
+
+
+def one_page(name, session, query=None):
+    """A page run by itself, as app.py runs it, with what a session holds."""
+
+    def script(name):
+        import importlib
+
+        from kb.ui.data import library_or_stop
+
+        importlib.import_module(f"kb.ui.{name}").page(library_or_stop())
+
+    app = AppTest.from_function(script, args=(name,), default_timeout=60)
+    for key, value in (session or {}).items():
+        app.session_state[key] = value
+    for key, value in (query or {}).items():
+        app.query_params[key] = value
+    return app
+
+
+@pytest.fixture
+def own_log(folder, library, monkeypatch, app, request):
+    """The decisions of the corpus, gone after the test."""
+    log = ReviewLog(folder / "corpus" / "reviews.jsonl")
+    request.addfinalizer(lambda: log.path.unlink(missing_ok=True))
+    return log
+
+
+def labels_of(app):
+    return {b.label: b for b in app.button}
+
+
+def test_the_review_page_records_under_the_name_and_moves_on(own_log, rows):
+    page = one_page("review_page", {"reviewer": "甲"}).run()
+    assert not page.exception
+    page = labels_of(page)["确认机器结论"].click().run()
+    assert not page.exception
+    event = own_log.events()[0]
+    assert (event.who, event.row_id) == ("甲", rows[0].row_id)
+    assert page.session_state["review.row"] == rows[1].row_id
+
+
+def test_a_reader_looks_and_cannot_decide(own_log, monkeypatch):
+    monkeypatch.setenv("KB_REVIEWERS", "甲,乙")
+    page = one_page("review_page", {"reviewer": "丙"}).run()
+    assert not page.exception
+    assert labels_of(page)["确认机器结论"].disabled and labels_of(page)["未覆盖"].disabled
+    assert any("读者" in c.value for c in page.caption)
+    page = one_page("review_page", {"reviewer": "甲"}).run()
+    assert not labels_of(page)["确认机器结论"].disabled
+
+
+def test_the_queue_is_given_to_a_person_and_filtered_by_them(own_log, rows):
+    page = one_page("review_page", {"reviewer": "组长", "give:to": "小王"}).run()
+    page = page.button(key="give:do").click().run()
+    assert not page.exception
+    assert {e.after["assignee"] for e in own_log.events()} == {"小王"} and len(own_log.events()) == len(rows)
+    page = one_page("review_page", {"reviewer": "小王"}, {"to": "小王", "q": "all"}).run()
+    assert any(f"第 1 / {len(rows)} 条" in m.value for m in page.markdown)
+
+
+def test_a_second_reader_gets_what_others_decided_and_not_their_label(own_log, library, rows):
+    decide(own_log, library, rows[1], "甲", {"label": "不适用", "note": "甲的说明"})
+    page = one_page("review_page", {"reviewer": "乙", "second": True}).run()
+    assert not page.exception
+    assert any("有 1 条已由他人复核" in i.value for i in page.info)
+    assert not any("甲的说明" in h.value for h in page.get("html")) if page.get("html") else True
+    page = labels_of(page)["未覆盖"].click().run()
+    assert not page.exception
+    assert [(e.who, e.role) for e in own_log.events()] == [("甲", "first"), ("乙", "second")]
+    page = one_page("review_page", {"reviewer": "丙"}, {"v": "两人一致性"}).run()
+    assert not page.exception
+    assert {m.label for m in page.metric} >= {"相同比例", "一致性系数 κ"}
+    assert "1 条" in next(c.value for c in page.caption if "结论不同" in c.value)
+
+
+@pytest.mark.parametrize("view", ["逐级对照", "滞后线索"])
+def test_levels_and_signals_are_drawn(own_log, view):
+    page = one_page("gaps_page", {}, {"v": view, "n": "测试数据管理办法"}).run()
+    assert not page.exception
+    assert len(page.dataframe) == 1 and len(page.dataframe[0].value)
+
+
+def test_an_amending_draft_shows_what_was_carried_out(own_log):
+    text = "关于修改《深圳市测试数据条例》的决定（草案）\n\n一、增加一条，作为第四条：“市数据主管部门应当编制测试数据目录。”\n二、删去第九条。\n"
+    page = one_page("draft_page", {"draft:text": text}, {"src": "粘贴文字"}).run()
+    assert not page.exception
+    assert any("2 处修改，已套入 1 处，1 处需人工处理" in e.label for e in page.expander)
+    page = one_page("draft_page", {"draft:text": text.replace("深圳市测试", "没有收录的")}, {"src": "粘贴文字"}).run()
+    assert not page.exception and any("没有找到它要修改的文件" in w.value for w in page.warning)
+
+
+def test_the_update_page_lists_the_inbox_with_reasons_and_earlier_notes(own_log, folder, library, request):
+    inbox = folder / "corpus" / "inbox" / "national"
+    inbox.mkdir(parents=True)
+    (inbox / "残缺的通知.md").write_text("无", encoding="utf-8")
+    settings = settings_for(folder)
+    write_note(settings, make_note(settings, judge=False))
+    request.addfinalizer(lambda: shutil.rmtree(folder / "corpus" / "inbox", ignore_errors=True))
+    page = one_page("update_page", {}).run()
+    assert not page.exception
+    listed = next(d.value for d in page.dataframe if "原因" in d.value.columns)
+    assert list(listed["名称"]) == ["残缺的通知"] and listed["原因"][0]
+    page.session_state["update:note"] = notes(settings)[0]
+    page = page.run()
+    assert not page.exception
+    assert any("更新说明" in m.value and "索引" in m.value for m in page.markdown)

@@ -27,7 +27,14 @@ ITEM_STATES = {
     "undecided": "请在上面指明层级",
 }
 DATE_NAMES = {"signed_on": "成文", "promulgated_on": "公布", "effective_on": "施行", "expires_on": "失效"}
-STAGES = {"inbox": "查看收件箱", "read": "读取文件", "ocr": "识别扫描页", "embed": "计算语义", "judge": "比对", "write": "写入"}
+STAGES = {
+    "inbox": "查看收件箱",
+    "read": "读取文件",
+    "ocr": "识别扫描页",
+    "embed": "计算语义",
+    "judge": "比对",
+    "write": "写入",
+}
 
 
 def page(library: Library | None) -> None:
@@ -377,7 +384,12 @@ def _earlier() -> None:
         moved = len(data.get("moved", ()))
         names[path] = f"{data.get('created_on', '')}　文件变化 {documents}，结论变动 {moved}　（{path.stem}）"
     chosen = st.selectbox(
-        "更新说明", list(names), index=None, format_func=names.get, placeholder=f"共 {len(names)} 份，选择一份查看"
+        "更新说明",
+        list(names),
+        index=None,
+        key="update:note",
+        format_func=names.get,
+        placeholder=f"共 {len(names)} 份，选择一份查看",
     )
     if chosen is None:
         return
