@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--queries", type=Path, nargs="+", default=[QUERIES])
     parser.add_argument("--unanswerable", type=Path, nargs="*", default=[UNANSWERABLE])
-    parser.add_argument("--l2", type=float, default=0.03)
+    parser.add_argument("--l2", type=float, default=0.003)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     library = Library(load_settings())
