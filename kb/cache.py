@@ -63,7 +63,14 @@ _PARSING = (
     "cache",
     "models",
 )
-_NO_PART = ("everyday.yaml", "places.yaml", "traditional.txt", "ranking.json", "catalog.schema.json", "judge_model.json")
+_NO_PART = (
+    "everyday.yaml",
+    "places.yaml",
+    "traditional.txt",
+    "ranking.json",
+    "catalog.schema.json",
+    "judge_model.json",
+)
 
 
 @functools.cache

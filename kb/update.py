@@ -136,9 +136,7 @@ def make_note(
     return _with_rows(settings, note, old, new, progress) if judge else note
 
 
-def _with_rows(
-    settings: Settings, note: ChangeNote, old: Library | None, new: Library, progress
-) -> ChangeNote:
+def _with_rows(settings: Settings, note: ChangeNote, old: Library | None, new: Library, progress) -> ChangeNote:
     """Add what the judge and the reviewers have to say."""
     before = read_snapshot(settings, note.base) if old else None
     shown = gap.gap_rows(new, [d.doc_id for d in gap.national_documents(new)], gap.scope_choice(new), progress=progress)

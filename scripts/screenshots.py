@@ -65,7 +65,9 @@ def main() -> None:
     for name in ("corpus", "index", "encoder"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
-    parser.add_argument("--dark", action="store_true", help="also the overview, a row and the review page in the dark theme")
+    parser.add_argument(
+        "--dark", action="store_true", help="also the overview, a row and the review page in the dark theme"
+    )
     args = parser.parse_args()
     settings = load_settings({"corpus": args.corpus, "index": args.index, "encoder": args.encoder})
     args.out.mkdir(parents=True, exist_ok=True)

@@ -102,7 +102,9 @@ def test_of_two_builders_one_builds_and_the_other_is_told(settings):
     )
 
     def one(_):
-        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parent, timeout=300)
+        return subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parent, timeout=300
+        )
 
     with ThreadPoolExecutor(3) as pool:
         runs = list(pool.map(one, range(3)))

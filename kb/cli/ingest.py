@@ -67,7 +67,9 @@ def command(
 
 
 def _row(item: Any) -> dict[str, Any]:
-    row = {name: getattr(item, name) for name in item.__dataclass_fields__ if name not in ("data", "document", "findings")}
+    row = {
+        name: getattr(item, name) for name in item.__dataclass_fields__ if name not in ("data", "document", "findings")
+    }
     return {**row, "findings": [asdict(finding) for finding in item.findings]}
 
 

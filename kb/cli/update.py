@@ -30,9 +30,7 @@ CHANGED = 10
     "--log", "log", default=None, metavar="FILE", help="Append one JSON line a run; rotated at 1 MB, five kept."
 )
 @click.option("--exit-code", is_flag=True, help=f"Exit {CHANGED} when something changed.")
-def command(
-    corpus, index, encoder, as_json, no_judge, watching, auto, no_inbox, time_limit, log, exit_code
-) -> None:
+def command(corpus, index, encoder, as_json, no_judge, watching, auto, no_inbox, time_limit, log, exit_code) -> None:
     """Compare corpus and inbox with the index, redo what changed, write the change note."""
     from kb.change_note import headline
     from kb.codec import to_json
