@@ -91,6 +91,8 @@ def run() -> None:
     ]
     st.session_state["pages"] = {page.url_path or PAGES[0][0]: page for page in pages}
     chosen = st.navigation(pages, position="top")
+    # noted before the fragment looks, or a window opened before a rebuild would reload for ever
+    st.session_state["drawn_from"] = current_generation(settings().index)
     _follow_index()
     try:
         chosen.run()
@@ -113,8 +115,7 @@ def _signed_in_or_stop() -> None:
 @st.fragment(run_every="20s")
 def _follow_index() -> None:
     """Reload an open page when the index was rebuilt under it; the page then says so (`library_or_none`)."""
-    seen = st.session_state.get("generation")
-    if seen and current_generation(settings().index) not in (seen, None):
+    if current_generation(settings().index) != st.session_state["drawn_from"]:
         st.rerun(scope="app")
 
 
