@@ -16,6 +16,7 @@ from statistics import median
 
 from kb.models import Finding
 from kb.numerals import to_int
+from kb.segment import squeeze
 
 MIN_RUN = 18
 SHORT = 0.75
@@ -439,13 +440,9 @@ def check_format(name: str, ours: Outline) -> list[Finding]:
 
 
 def _compare_titles(name: str, ours: Outline, theirs: Outline) -> list[Finding]:
-    if _squeeze(ours.title) == _squeeze(theirs.title):
+    if squeeze(ours.title) == squeeze(theirs.title):
         return []
     return [Finding("error", f"{name}:1", f"标题与全文不同：{ours.title} / {theirs.title}", "照抄全文标题")]
-
-
-def _squeeze(text: str) -> str:
-    return re.sub(r"\s", "", text)
 
 
 def _empty_annex(unit: DigestUnit) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from kb.errors import NotFoundError, UsageError
 from kb.models import Assessment, Document, Provision, Requirement
 from kb.requirements import locate, requirement_at
+from kb.segment import squeeze
 
 LABEL_ORDER = ("不适用", "疑似不一致", "已覆盖", "部分覆盖", "直接适用无需配套", "未覆盖")
 
@@ -35,11 +36,6 @@ class Label:
     quote: str = ""
     fingerprint: str = ""
     length: int = 0
-
-
-def squeeze(text: str) -> str:
-    """Text without white space: the form in which titles and quotes are compared."""
-    return re.sub(r"\s+", "", text)
 
 
 def fingerprint(text: str) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from kb.ablation import ablation, merge_ablations
 from kb.errors import NotFoundError
-from kb.evaluate_gaps import Label, find_document, resolve, squeeze
+from kb.evaluate_gaps import Label, find_document, resolve
 from kb.gaps import National, build_national, judge
 from kb.index import DocumentInfo, Library
 from kb.models import Assessment, Document
 from kb.rows import Progress, national_documents, passage_encoder
 from kb.scope import Scope, build_scope, content_words, coverage
+from kb.segment import squeeze
 
 
 def documents_by_title(library: Library, infos: Iterable[DocumentInfo]) -> dict[str, Document]:

@@ -21,7 +21,6 @@ import numpy as np
 
 from kb.cache import Cache
 from kb.errors import NotFoundError
-from kb.evaluate_gaps import squeeze
 from kb.index import DocumentInfo, Library
 from kb.metadata import status_on
 from kb.models import LABELS, Assessment, Requirement
@@ -38,6 +37,7 @@ from kb.row_store import (
     save_duties,
 )
 from kb.row_store import judge_version as judge_version  # readers of rows ask here who judged them
+from kb.segment import squeeze
 
 if TYPE_CHECKING:
     from kb.gaps import Chain

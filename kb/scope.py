@@ -202,11 +202,6 @@ def _bag(text: str) -> list[str]:
     return [w for w in words(canonical(text)) if len(w) >= 2 or w.isdigit()]
 
 
-def scope_texts(document: Document) -> list[str]:
-    """What is embedded of a local document, in the order of its rules."""
-    return [rule.full_text for _, rows in _rules_of(document) for rule in rows]
-
-
 def _rules_of(doc: Document) -> list[tuple[Provision, list[Requirement]]]:
     """The provisions of a document that say something, each with its sentences in reading order."""
     by_provision: dict[str, list[Requirement]] = {}

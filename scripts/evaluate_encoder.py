@@ -25,10 +25,7 @@ from kb.embed import BundledEncoder
 from kb.evaluate import Qrel, read_queries
 from kb.index import passage_text
 from kb.metrics import ndcg, reciprocal_rank
-
-
-def squeezed(text: str) -> str:
-    return "".join(text.split())
+from kb.segment import squeeze
 
 
 class Provisions:
@@ -40,7 +37,7 @@ class Provisions:
         owner, texts = [], []
         for document in documents:
             at = {p.provision_id: len(self.keys) + i for i, p in enumerate(document.provisions)}
-            self.keys += [(squeezed(document.meta.title), p.label) for p in document.provisions]
+            self.keys += [(squeeze(document.meta.title), p.label) for p in document.provisions]
             for piece in chunk(document):
                 owner.append(at[piece.provision_id])
                 texts.append(passage_text(piece))
@@ -107,11 +104,11 @@ def duties(encoder: BundledEncoder, provisions: Provisions, paths: Sequence[Path
     for path in paths:
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            decisive = {(squeezed(e["title"]), e["article"]) for e in row["evidence"] if e["grade"] >= 2}
+            decisive = {(squeeze(e["title"]), e["article"]) for e in row["evidence"] if e["grade"] >= 2}
             if not decisive:
                 continue
             vector = encoder.encode_passages([row["quote"]])[0]
-            top = provisions.ranked(vector, {squeezed(t) for t in row["scope"]})[:5]
+            top = provisions.ranked(vector, {squeeze(t) for t in row["scope"]})[:5]
             n, first, five = n + 1, first + (top[0] in decisive), five + any(k in decisive for k in top)
     return {"n": n, "first": round(first / n, 4), "among five": round(five / n, 4)}
 

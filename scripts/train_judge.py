@@ -23,7 +23,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from kb.align import Candidate, Duty, prepare
-from kb.evaluate_gaps import Label, find_document, read_labels, reliability, resolve, score, squeeze
+from kb.evaluate_gaps import Label, find_document, read_labels, reliability, resolve, score
 from kb.gaps import (
     CLASH,
     COVERED,
@@ -45,6 +45,7 @@ from kb.judge_model import load_model
 from kb.models import Assessment, Document, DocumentMeta, Requirement
 from kb.parse import parse
 from kb.scope import Scope, build_scope
+from kb.segment import squeeze
 
 EXTRA_WEIGHT = 0.4
 """Say of a label from an --extra file, which was labelled once; ranking uses all labels alike."""

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from kb.corpus import load
 from kb.elements import load_data
-from kb.evaluate_gaps import LABEL_ORDER, squeeze
+from kb.evaluate_gaps import LABEL_ORDER
 from kb.gaps import National, build_national, judge_duties, prepared
 from kb.judge_model import JudgeModel, default_model
 from kb.models import Assessment, Document, Requirement
 from kb.numerals import article_label
 from kb.scope import Encode, Scope, build_scope, content_words, coverage
+from kb.segment import squeeze
 
 LOCAL = "深圳经济特区数据条例"
 """The page compares with this one text; it says so above the table."""

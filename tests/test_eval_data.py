@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kb.segment import squeeze
+
 EVAL = Path(__file__).parent / "eval"
 QUERY_FILES = ("queries-train.jsonl", "queries-encoder.jsonl")
 
@@ -16,18 +18,14 @@ def rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def squeezed(text: str) -> str:
-    return "".join(text.split())
-
-
 def decisive(queries: list[dict]) -> set[tuple[str, str | None]]:
-    return {(squeezed(r["title"]), r["article"]) for q in queries for r in q["relevant"] if r["grade"] >= 2}
+    return {(squeeze(r["title"]), r["article"]) for q in queries for r in q["relevant"] if r["grade"] >= 2}
 
 
 @pytest.mark.parametrize("name", QUERY_FILES)
 def test_every_address_of_a_query_file_is_in_the_corpus(name, lexical_library):
     documents = [lexical_library.document(d.doc_id) for d in lexical_library.documents]
-    held = {(squeezed(d.meta.title), label) for d in documents for label in (None, *(p.label for p in d.provisions))}
+    held = {(squeeze(d.meta.title), label) for d in documents for label in (None, *(p.label for p in d.provisions))}
     assert decisive(rows(EVAL / name)) <= held
 
 
