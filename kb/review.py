@@ -24,6 +24,7 @@ from kb.errors import ReviewError
 from kb.index import Library
 from kb.models import LABELS, Finding
 from kb.rows import GapRow
+from kb.versions import wording
 
 # what a person may set on a row -> its column in the ledger
 FIELDS = {
@@ -448,15 +449,24 @@ def format_evidence(pairs: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{doc}#{article}" for doc, article in pairs)
 
 
-def provision_texts(library: Library) -> Callable[[str, str], str | None]:
-    """Text of a provision by (doc_id, label), each document read once; None where it is not held."""
-    held: dict[str, dict[str, str]] = {}
+def provision_texts(library: Library) -> Callable[..., str | None]:
+    """Text of a provision by (doc_id, label), each document read once; None where it is not held.
 
-    def text(doc_id: str, article: str) -> str | None:
+    With `known`, a text that stood there once: where another text has its number now, the provision of the same wording.
+    """
+    held: dict[str, dict[str, str]] = {}
+    places: dict[str, dict[str, str]] = {}
+
+    def text(doc_id: str, article: str, known: str = "") -> str | None:
         if doc_id not in held:
-            known = library.document_seq(doc_id) >= 0
-            held[doc_id] = {p.label: p.text for p in library.document(doc_id).provisions} if known else {}
-        return held[doc_id].get(article)
+            provisions = library.document(doc_id).provisions if library.document_seq(doc_id) >= 0 else ()
+            held[doc_id] = {p.label: p.text for p in provisions}
+        found = held[doc_id].get(article)
+        if not known or (found is not None and wording(found) == wording(known)):
+            return found
+        if doc_id not in places:
+            places[doc_id] = {wording(t): t for t in held[doc_id].values()}
+        return places[doc_id].get(wording(known), found)
 
     return text
 
@@ -475,7 +485,7 @@ def states(library: Library, rows: Sequence[GapRow], decisions: Mapping[str, Dec
     return out
 
 
-def _state(row: GapRow, decision: Decision | None, texts: Callable[[str, str], str | None]) -> RowState:
+def _state(row: GapRow, decision: Decision | None, texts: Callable[..., str | None]) -> RowState:
     printed = row.assessment.label
     if decision is None or "label" not in decision.values:
         if decision and decision.second_label:
@@ -490,13 +500,13 @@ def _state(row: GapRow, decision: Decision | None, texts: Callable[[str, str], s
     return RowState("confirmed" if label == decision.basis.proposed else "changed", label, decision)
 
 
-def _changes(row: GapRow, decision: Decision, texts: Callable[[str, str], str | None]) -> Iterable[TextChange]:
+def _changes(row: GapRow, decision: Decision, texts: Callable[..., str | None]) -> Iterable[TextChange]:
     basis = decision.basis
     if fingerprint(basis.national) != fingerprint(row.requirement.text):
         yield TextChange(f"国家文本 {row.requirement.address}", basis.national, row.requirement.text)
     for old in basis.local:
-        new = texts(old.doc_id, old.article)
-        if new is None or fingerprint(new) != fingerprint(old.text):
+        new = texts(old.doc_id, old.article, old.text)
+        if new is None or wording(new) != wording(old.text):
             yield TextChange(f"《{old.title}》{old.article}", old.text, new or "")
     if decision.values["label"] not in _ANSWERED:
         known = {*basis.related, *(fingerprint(t.text) for t in basis.local)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import threading
 
 import pytest
@@ -139,6 +140,27 @@ def local_id(library):
 
 def test_a_text_that_only_changed_white_space_changes_nothing(library, rows, log):
     assert fingerprint("第四条　测试 数据\n处理者") == fingerprint("第四条测试数据处理者")
+
+
+def test_a_local_article_that_only_got_another_number_keeps_its_decision(tmp_path):
+    library = build_library(tmp_path)
+    docs = [d.doc_id for d in national_documents(library)]
+    row = row_at(gap_rows(library, docs, scope_choice(library)), "第四条")
+    log = ReviewLog(tmp_path / "corpus" / "reviews.jsonl")
+    decide(log, library, row, "甲", {"label": "部分覆盖", "evidence": format_evidence([(local_id(library), "第四条")])})
+    path = tmp_path / "corpus" / "shenzhen" / "深圳市测试数据条例.md"
+    numerals = "零一二三四五六七八九十"
+
+    def later(found):
+        n = numerals.index(found[1])
+        return f"第{numerals[n + 1]}条" if n >= 4 else found[0]
+
+    text = re.sub(r"(?m)^第([一二三四五六七八九])条", later, path.read_text(encoding="utf-8"))
+    path.write_text(re.sub(r"(?m)^第五条", "第四条　市园林部门应当养护树木。\n第五条", text, count=1), encoding="utf-8")
+    after = build_library(tmp_path)
+    fresh = gap_rows(after, docs, scope_choice(after))
+    held = states(after, fresh, log.decisions())[row_at(fresh, "第四条").row_id]
+    assert held.state in ("confirmed", "changed") and held.label == "部分覆盖"
 
 
 def test_a_duty_that_moved_keeps_its_decision_as_suspect_and_a_lost_one_is_an_orphan(library, rows, log):
