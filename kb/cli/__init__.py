@@ -93,6 +93,17 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def delay_option(default: float) -> Callable[..., Any]:
+    """--delay, on commands that ask web sites for something."""
+    return click.option(
+        "--delay",
+        default=default,
+        show_default=True,
+        type=click.FloatRange(0.2, 60),
+        help="Seconds between two requests to one host.",
+    )
+
+
 def settings_from(corpus: str | None, index: str | None, encoder: str | None) -> Settings:
     """Settings of this run from the common options and the environment."""
     return load_settings({"corpus": corpus, "index": index, "encoder": encoder})

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from kb.cli import Meter, common_options, print_json, settings_from
+from kb.cli import Meter, common_options, delay_option, print_json, settings_from
 
 STATES = ("taken", "same", "refused", "failed", "skipped")
 
@@ -21,13 +21,7 @@ STATES = ("taken", "same", "refused", "failed", "skipped")
     metavar="NAME",
     help="Read an installed data package instead of the web; may be given several times.",
 )
-@click.option(
-    "--delay",
-    default=1.5,
-    show_default=True,
-    type=click.FloatRange(0.2, 60),
-    help="Seconds between two requests to one host.",
-)
+@delay_option(1.5)
 def command(
     ids: tuple[str, ...],
     corpus: str | None,

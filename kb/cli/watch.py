@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kb.cli import Meter, common_options, print_json, settings_from
+from kb.cli import Meter, common_options, delay_option, print_json, settings_from
 from kb.models import LEVELS
 
 
@@ -29,13 +29,7 @@ from kb.models import LEVELS
 @click.option(
     "--all", "everything", is_flag=True, help="With --list: also what is held already, repeated or off topic."
 )
-@click.option(
-    "--delay",
-    default=2.0,
-    show_default=True,
-    type=click.FloatRange(0.2, 60),
-    help="Seconds between two requests to one host.",
-)
+@delay_option(2.0)
 def command(
     sources, corpus, index, encoder, as_json, auto, approve, rejected, level, accepted, listing, everything, delay
 ) -> None:
