@@ -76,7 +76,7 @@ _NO_PART = (
 @functools.cache
 def reading_version() -> str:
     """Hash of the code that turns files into text."""
-    return _code_hash(_READING)
+    return code_hash(_READING)
 
 
 @functools.cache
@@ -100,10 +100,11 @@ def is_plain(name: str) -> bool:
 @functools.cache
 def rules_version() -> str:
     """Hash of the code and lists that turn texts into provisions, chunks and requirements."""
-    return _code_hash((*_READING, *_PARSING), lists=True)
+    return code_hash((*_READING, *_PARSING), lists=True)
 
 
-def _code_hash(modules: Sequence[str], *, lists: bool = False) -> str:
+def code_hash(modules: Sequence[str], *, lists: bool = False) -> str:
+    """Hash of some modules of the package and, with `lists`, of the lists in kb/data that decide what a text says."""
     digest = hashlib.sha256()
     root = resources.files("kb")
     parts = [e for e in root.iterdir() if any(e.name.removesuffix(".py") == m for m in modules)]

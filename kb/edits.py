@@ -25,19 +25,24 @@ _CHAR = re.compile(r"[\u3400-\u9fff0-9a-zA-Z]")
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One change of meaning. `clash` means the local text says otherwise, else it leaves something out."""
+    """One change of meaning. `clash` means the local text says otherwise, else it leaves something out.
+
+    `where` names the local article, set where it is another one than a row shows first.
+    """
 
     element: str
     clash: bool
     national: str
     local: str
+    where: str = ""
 
     @property
     def words(self) -> str:
         """The sentence shown in a row."""
         if not self.national:
-            return f"{self.element}：本地增加“{self.local}”"
-        return f"{self.element}：国家“{self.national}”，本地" + (f"“{self.local}”" if self.local else "未写")
+            return f"{self.element}：本地{self.where}增加“{self.local}”"
+        local = f"“{self.local}”" if self.local else "未写"
+        return f"{self.element}：国家“{self.national}”，本地{self.where}{local}"
 
 
 def frame_share(national: str, local: str) -> float:

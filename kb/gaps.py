@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -422,7 +422,8 @@ def word_for_word(case: Case, scope: Scope) -> bool:
 
 
 def edits_of(case: Case, scope: Scope) -> tuple[Edit, ...]:
-    """Edits against the local rule that shares most of the wording, among those of the three best articles."""
+    """Edits against the local rule that shares most of the wording, among those of the three best articles; an edit against
+    another article than the best says which."""
     if not case.ranked:
         return ()
     text = case.duty.requirement.text
@@ -430,9 +431,13 @@ def edits_of(case: Case, scope: Scope) -> tuple[Edit, ...]:
     rules = [rule for c in case.ranked[:3] for rule in scope.articles[c.article].rules]
     shares = {rule: frame_share(core, scope.rules[rule].requirement.text) for rule in rules}
     best = max(rules, key=lambda rule: (shares[rule], frame_share(text, scope.rules[rule].requirement.text), -rule))
-    return frame_edits(
-        text, scope.rules[best].requirement.text, scope.articles[scope.rules[best].article].provision.text
-    )
+    article = scope.rules[best].article
+    place = scope.articles[article]
+    edits = frame_edits(text, scope.rules[best].requirement.text, place.provision.text)
+    if article == case.ranked[0].article:
+        return edits
+    where = f"《{place.document.meta.title}》{place.provision.label}"
+    return tuple(replace(e, where=where) for e in edits)
 
 
 def with_edits(shares: Mapping[str, float], edits: Sequence[Edit]) -> dict[str, float]:
@@ -763,7 +768,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """National duty → province → city (→ district): the links, the weakest of them, and who fills a city gap."""
+    """National duty → province → city (→ district): the links, the weakest of them ("" when all are alike), and who fills a
+    city gap."""
 
     requirement: Requirement
     links: tuple[Link, ...]
@@ -781,7 +787,8 @@ def chain(
 def chained(requirement: Requirement, levels: Mapping[str, Assessment]) -> Chain:
     """The judgements of one duty as a chain, higher level first; a level that answers fills the gaps below it."""
     links = tuple(Link(level, assessment) for level, assessment in levels.items())
-    weakest = max(links, key=lambda x: LINK_ORDER[x.assessment.proposed_label]).level if links else ""
+    rank = {link.level: LINK_ORDER[link.assessment.proposed_label] for link in links}
+    weakest = max(rank, key=rank.__getitem__) if len(set(rank.values())) > 1 else ""
     filled = ""
     if links and links[-1].assessment.proposed_label in (MISSING, DIRECT, PARTIAL):
         better = [x for x in links[:-1] if x.assessment.proposed_label == COVERED and x.assessment.evidence]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from kb.cache import code_hash, hash_of
 from kb.codec import from_json, to_json
 from kb.index import DocumentInfo, Library
 from kb.models import Assessment, Evidence, Provision
@@ -27,28 +28,16 @@ if TYPE_CHECKING:
 _KEPT = 4000
 """Documents whose rows are kept, the latest; their duties go with them."""
 _JUDGE = (
-    *("gaps.py", "align.py", "edits.py", "scope.py", "requirements.py", "elements.py", "judge_model.py"),
-    *("numerals.py", "segment.py", "rows.py"),
+    *("gaps", "align", "edits", "scope", "requirements", "elements", "judge_model"),
+    *("numerals", "segment", "rows"),
 )
 
 
 @functools.cache
 def judge_version() -> str:
-    """Hash of the rules, lists and model that judge; another judge never reuses the results of this one."""
-    digest = hashlib.sha256()
-    root = resources.files("kb")
-    for name in _JUDGE:
-        digest.update((root / name).read_bytes())
-    for entry in sorted((root / "data").iterdir(), key=lambda e: e.name):
-        if entry.is_file() and entry.name not in (
-            "everyday.yaml",
-            "places.yaml",
-            "traditional.txt",
-            "ranking.json",
-            "catalog.schema.json",
-        ):
-            digest.update(entry.read_bytes())
-    return digest.hexdigest()[:16]
+    """Hash of the rules, lists and models that judge; another judge never reuses the results of this one."""
+    model = (resources.files("kb") / "data" / "judge_model.json").read_text(encoding="utf-8")
+    return hash_of(f"{code_hash(_JUDGE, lists=True)}\n{model}")
 
 
 def document_key(library: Library, info: DocumentInfo, scope_ids: Sequence[str]) -> str:

@@ -198,6 +198,16 @@ def local_scope(library: Library, scope: ScopeChoice) -> Scope:
     return build_scope([library.document(i) for i in scope.doc_ids], passage_encoder(library))
 
 
+def embed_ahead(library: Library, progress: Progress | None = None) -> None:
+    """Embed the sentences of the default scope, so that the first comparison does not wait for them."""
+    from kb.scope import rules_of
+
+    local = [library.document(i) for i in scope_choice(library).doc_ids]
+    texts = [rule.full_text for document in local for _, rules in rules_of(document) for rule in rules]
+    if texts and (encode := passage_encoder(library, progress)):
+        encode(texts)
+
+
 def _judge_document(library, info, local, facts, encode, store) -> tuple[list[str], list[Assessment], list[str]]:
     """(keys of the duties, their rows, ids judged now): a duty whose articles are those of before keeps its row."""
     from kb import gaps
@@ -363,6 +373,15 @@ def row_json(row: GapRow) -> dict[str, object]:
         "actor": r.actor,
         "label": a.label,
         "proposed_label": a.proposed_label,
+        **verdict_json(a),
+        "text_kind": row.national.meta.text_kind,
+    }
+
+
+def verdict_json(assessment: Assessment) -> dict[str, object]:
+    """What a judgement says beside its label, as commands print it."""
+    a = assessment
+    return {
         "tag": a.tag,
         "rule": a.rule,
         "confidence": a.confidence,
@@ -373,7 +392,6 @@ def row_json(row: GapRow) -> dict[str, object]:
         "questions": list(a.questions),
         "suggestion": a.suggestion,
         "reason": a.reason,
-        "text_kind": row.national.meta.text_kind,
     }
 
 

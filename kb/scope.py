@@ -202,7 +202,7 @@ def _bag(text: str) -> list[str]:
     return [w for w in words(canonical(text)) if len(w) >= 2 or w.isdigit()]
 
 
-def _rules_of(doc: Document) -> list[tuple[Provision, list[Requirement]]]:
+def rules_of(doc: Document) -> list[tuple[Provision, list[Requirement]]]:
     """The provisions of a document that say something, each with its sentences in reading order."""
     by_provision: dict[str, list[Requirement]] = {}
     duties, others = extract(doc)
@@ -229,7 +229,7 @@ def build_scope(documents: Iterable[Document], encode: Encode | None = None) -> 
     articles: list[LocalArticle] = []
     rules: list[LocalRule] = []
     for doc in docs:
-        for provision, rows in _rules_of(doc):
+        for provision, rows in rules_of(doc):
             first = len(rules)
             rules += [
                 LocalRule(len(articles), row, content_words(row.full_text), canonical(row.full_text), doc.meta.title)

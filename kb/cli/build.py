@@ -13,9 +13,12 @@ from kb.codec import to_json
 @click.option("--force", is_flag=True, help="Write a new generation even when nothing changed.")
 def command(corpus: str | None, index: str | None, encoder: str | None, as_json: bool, force: bool) -> None:
     """Read the corpus and switch to a new index; only new text is embedded."""
-    from kb.index import build
+    from kb.index import Library, build
+    from kb.rows import embed_ahead
 
-    summary = build(settings_from(corpus, index, encoder), progress=Meter(), force=force)
+    settings = settings_from(corpus, index, encoder)
+    summary = build(settings, progress=Meter(), force=force)
+    embed_ahead(Library(settings), Meter())
     for finding in summary.findings:
         click.echo(f"{finding.severity}: {finding.where}: {finding.what} {finding.fix}".rstrip(), err=True)
     if as_json:

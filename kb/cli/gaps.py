@@ -99,7 +99,7 @@ def _print_chains(library, national, as_json: bool) -> None:
     for row in rows:
         labels = "  ".join(f"{level} {label}" for level, label in row["levels"].items())
         filled = f"  可由{row['filled_by']}补足" if row["filled_by"] else ""
-        click.echo(f"{row['title']} {row['address']}  {labels}  最弱：{row['weakest']}{filled}")
+        click.echo(f"{row['title']} {row['address']}  {labels}  最弱：{row['weakest'] or '各级相同'}{filled}")
 
 
 def _print_summary(table) -> None:

@@ -21,7 +21,7 @@ def command(file, corpus, index, encoder, as_json) -> None:
     from kb.evaluate_gaps import read_labels
     from kb.index import Library
     from kb.proof import judge_labels
-    from kb.rows import evidence_json
+    from kb.rows import verdict_json
 
     labels = read_labels(file.read_text(encoding="utf-8").splitlines(), file.name)
     for label, a in zip(
@@ -33,16 +33,7 @@ def command(file, corpus, index, encoder, as_json) -> None:
                     "id": label.label_id,
                     "label": a.proposed_label,
                     "needs_review": a.label != a.proposed_label,
-                    "tag": a.tag,
-                    "confidence": a.confidence,
-                    "rule": a.rule,
-                    "severity": a.severity,
-                    "evidence": evidence_json(a),
-                    "missing": list(a.missing),
-                    "differs": list(a.differs),
-                    "questions": list(a.questions),
-                    "suggestion": a.suggestion,
-                    "reason": a.reason,
+                    **verdict_json(a),
                 },
                 ensure_ascii=False,
             )

@@ -19,12 +19,11 @@ from kb.ui.names import LABEL_COLORS, LABEL_CSS, certainty
 
 # scope key -> name of the level, higher level first
 LEVELS = {"province": "广东省", "city": "深圳市"}
-_SILENT = ("未覆盖", "直接适用无需配套", "部分覆盖")
 
 
 @dataclass(frozen=True, slots=True)
 class Chained:
-    """One duty with its judgement at each level: the weakest level ("" when all answer alike) and what fills a city gap."""
+    """One duty with its row at each level: the weakest level ("" when all answer alike) and what fills a city gap."""
 
     links: dict[str, GapRow]
     weakest: str
@@ -32,17 +31,12 @@ class Chained:
 
 
 def chained(links: dict[str, GapRow]) -> Chained:
-    """The weakest of the levels, by the order of kb.gaps, and the provincial article that answers where the city does not."""
-    from kb.gaps import LINK_ORDER
+    """The rows of one duty, higher level first, as kb.gaps links them."""
+    from kb import gaps
 
-    rank = {level: LINK_ORDER[row.assessment.proposed_label] for level, row in links.items()}
-    weakest = max(rank, key=rank.get) if len(set(rank.values())) > 1 else ""
-    every = [row.assessment for row in links.values()]
-    first, last = every[0], every[-1]
-    filled = ""
-    if len(links) > 1 and last.proposed_label in _SILENT and first.proposed_label == "已覆盖" and first.evidence:
-        filled = f"《{first.evidence[0].title}》{first.evidence[0].address}"
-    return Chained(links, weakest, filled)
+    requirement = next(iter(links.values())).requirement
+    found = gaps.chained(requirement, {level: row.assessment for level, row in links.items()})
+    return Chained(links, found.weakest, found.filled_by)
 
 
 def chains(library: Library, doc_ids: Sequence[str]) -> list[Chained]:
