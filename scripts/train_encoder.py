@@ -2,14 +2,14 @@
 
 Four steps, each a subcommand: `mine` writes training triples from the benchmark articles, the STARD training questions
 and the policy texts (nothing of a gold label is read); `train` runs contrastive learning on a CPU with the embeddings
-and the lower layers frozen; `harden` adds questions of our own and passages that the encoder of round one confuses with
-the answer, for a second round; `blend` averages adapted and original weights, which keeps what the original knew.
+and the lower layers frozen; `harden` adds questions of our own and passages that the encoder of the round before confuses
+with the answer, for the next round; `blend` averages adapted and original weights, which keeps what the original knew.
 Mined data stay outside the repository; the recipe, the seed and the numbers are in docs/encoder.md.
 
     python scripts/train_encoder.py mine   --shared DIR --out WORK
     python scripts/train_encoder.py train  --work WORK --start WORK/base.safetensors --round 1
     python scripts/train_encoder.py harden --shared DIR --work WORK --encoder FOLDER --asked tests/eval
-    python scripts/train_encoder.py train  --work WORK --start WORK/round-1.safetensors --round 2
+    python scripts/train_encoder.py train  --work WORK --start WORK/round-1.safetensors --round 2 (and again for round 3)
     python scripts/train_encoder.py blend --base BASE --adapted WORK/round-2.safetensors --share 0.8 --out BLEND
 """
 
@@ -51,9 +51,18 @@ ROUNDS = {
         "policy_heading": 400,
         "policy_restated": 800,
     },
+    3: {
+        "hard_question": 2600,
+        "asked": 7200,
+        "policy_asked": 3360,
+        "keywords": 240,
+        "restated": 400,
+        "policy_keywords": 240,
+        "policy_restated": 400,
+    },
 }
 """Triples per group in each round; questions repeat (two to three epochs), the rest is seen once."""
-PEAK_RATES = {1: 5e-5, 2: 4e-5}
+PEAK_RATES = {1: 5e-5, 2: 4e-5, 3: 4e-5}
 
 _DATA_WORDS = re.compile("数据|信息|网络|政务|信用|电子|隐私|算法|平台|数字|统计|档案|密码|保密")
 _SENTENCE_END = re.compile("(?<=[。；！？])")
@@ -386,7 +395,7 @@ def harden_policy(rows: Sequence[dict], dense: Dense) -> Iterator[Triple]:
 
 
 def harden(shared: Path, work: Path, folder: Path, asked: Path) -> None:
-    """Triples of round two: STARD training questions and our own, with negatives of the round-one encoder."""
+    """Triples of a later round: STARD training questions and our own, with negatives of the encoder of the round before."""
     from kb import statutes
     from kb.embed import BundledEncoder
 
@@ -606,10 +615,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--round", type=int, choices=tuple(ROUNDS), required=True)
     p.add_argument("--threads", type=int, default=1)
     p.set_defaults(run=lambda a: train(a.work, a.start, a.round, Plan(peak_rate=PEAK_RATES[a.round]), a.threads))
-    p = steps.add_parser("harden", help="triples for round two")
+    p = steps.add_parser("harden", help="triples for round two or three")
     p.add_argument("--shared", type=Path, required=True, help="folder with bench/ and corpus/")
     p.add_argument("--work", type=Path, required=True)
-    p.add_argument("--encoder", type=Path, required=True, help="encoder folder of round one")
+    p.add_argument("--encoder", type=Path, required=True, help="encoder folder of the round before")
     p.add_argument("--asked", type=Path, required=True, help="folder of questions-statutes and queries-encoder.jsonl")
     p.set_defaults(run=lambda a: harden(a.shared, a.work, a.encoder, a.asked))
     p = steps.add_parser("blend", help="average adapted and original weights")
