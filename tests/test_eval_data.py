@@ -47,3 +47,15 @@ def test_statute_questions_name_articles_of_the_benchmark_that_no_reference_ques
     reference = {i for q in rows(shared / "bench" / "stard-train.jsonl") for i in q["relevant"]}
     assert named <= known
     assert not named & reference
+
+
+def test_labelled_pairs_name_no_document_of_the_measuring_duties(shared):
+    """National documents of all development files, and the local ones of the second and third, are in no labelled pair."""
+    titles: set[str] = set()
+    for name in ("gaps-dev.jsonl", "gaps-dev-2.jsonl", "gaps-dev-3.jsonl"):
+        for row in rows(shared / "gold" / name):
+            titles |= {squeeze(row["title"]), *(map(squeeze, row["scope"]) if name != "gaps-dev.jsonl" else ())}
+    titles |= {t.removeprefix("中华人民共和国") for t in titles}
+    for row in rows(EVAL / "pairs-relation.jsonl"):
+        assert squeeze(row["title"]) not in titles, row["title"]
+        assert squeeze(row["local"]) not in titles, row["local"]
