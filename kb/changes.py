@@ -19,7 +19,7 @@ from kb.index import DocumentInfo, Library
 from kb.metadata import family_key, status_on
 from kb.models import STATUS_NAMES, Assessment, Document, Finding, Requirement
 from kb.parse import owners
-from kb.review import provision_texts
+from kb.review import ProvisionTexts
 from kb.versions import ADDED, REMOVED, RENUMBERED, SAME, align, diff, same_wording
 
 NEW, AMENDED, FACTS, RENAMED, GONE = "new", "amended", "facts", "renamed", "removed"
@@ -478,10 +478,10 @@ def affected_articles(
     for row, why in rows:
         for place in row.evidence:
             because[place].append(f"《{titles.get(row.doc_id, row.doc_id)}》{row.address}{why}")
-    texts = provision_texts(library)
+    texts = ProvisionTexts(library)
     out = []
     for (doc_id, article), reasons in because.items():
-        text = texts(doc_id, article)
+        text = texts.at(doc_id, article)
         if text is None:
             continue
         meta = library.info(doc_id).meta

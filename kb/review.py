@@ -15,7 +15,7 @@ import re
 import unicodedata
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from kb.errors import ReviewError
 from kb.index import Library
 from kb.models import LABELS, Finding
 from kb.rows import GapRow
-from kb.versions import wording
+from kb.versions import without_number
 
 # what a person may set on a row -> its column in the ledger
 FIELDS = {
@@ -429,13 +429,13 @@ def basis_of(library: Library, row: GapRow, evidence: str = "") -> Basis:
     chosen = parse_evidence(evidence)
     shown = [(e.doc_id, e.article) for e in row.assessment.evidence]
     relied = chosen or [(e.doc_id, e.article) for e in row.assessment.evidence if e.grade == 2]
-    texts = provision_texts(library)
+    texts = ProvisionTexts(library)
     local = tuple(
         LocalText(d, library.info(d).meta.title, a, text)
         for d, a in dict.fromkeys(relied)
-        if (text := texts(d, a)) is not None
+        if (text := texts.at(d, a)) is not None
     )
-    related = tuple(fingerprint(text) for d, a in dict.fromkeys(shown) if (text := texts(d, a)) is not None)
+    related = tuple(fingerprint(text) for d, a in dict.fromkeys(shown) if (text := texts.at(d, a)) is not None)
     return Basis(row.requirement.text, local, row.assessment.proposed_label, related)
 
 
@@ -449,26 +449,34 @@ def format_evidence(pairs: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{doc}#{article}" for doc, article in pairs)
 
 
-def provision_texts(library: Library) -> Callable[..., str | None]:
-    """Text of a provision by (doc_id, label), each document read once; None where it is not held.
+class ProvisionTexts:
+    """Texts of the provisions of a library, each document read once."""
 
-    With `known`, a text that stood there once: where another text has its number now, the provision of the same wording.
-    """
-    held: dict[str, dict[str, str]] = {}
-    places: dict[str, dict[str, str]] = {}
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._held: dict[str, dict[str, str]] = {}
 
-    def text(doc_id: str, article: str, known: str = "") -> str | None:
-        if doc_id not in held:
-            provisions = library.document(doc_id).provisions if library.document_seq(doc_id) >= 0 else ()
-            held[doc_id] = {p.label: p.text for p in provisions}
-        found = held[doc_id].get(article)
-        if not known or (found is not None and wording(found) == wording(known)):
+    def at(self, doc_id: str, article: str) -> str | None:
+        """The text under a label, None where it is not held."""
+        return self._of(doc_id).get(article)
+
+    def now(self, known: LocalText) -> str | None:
+        """What a text known from before says now: under its label, or under another number when only that changed."""
+        found = self.at(known.doc_id, known.article)
+        if found is not None and _same_but_number(found, known.text):
             return found
-        if doc_id not in places:
-            places[doc_id] = {wording(t): t for t in held[doc_id].values()}
-        return places[doc_id].get(wording(known), found)
+        moved = (t for t in self._of(known.doc_id).values() if _same_but_number(t, known.text))
+        return next(moved, found)
 
-    return text
+    def _of(self, doc_id: str) -> dict[str, str]:
+        if doc_id not in self._held:
+            provisions = self._library.document(doc_id).provisions if self._library.document_seq(doc_id) >= 0 else ()
+            self._held[doc_id] = {p.label: p.text for p in provisions}
+        return self._held[doc_id]
+
+
+def _same_but_number(a: str, b: str) -> bool:
+    return fingerprint(without_number(a)) == fingerprint(without_number(b))
 
 
 # -- states -------------------------------------------------------------------------------------------------------------
@@ -476,7 +484,7 @@ def provision_texts(library: Library) -> Callable[..., str | None]:
 
 def states(library: Library, rows: Sequence[GapRow], decisions: Mapping[str, Decision]) -> dict[str, RowState]:
     """row_id -> state. `rows` should be whole documents, so that decisions on duties that moved find their successor."""
-    texts = provision_texts(library)
+    texts = ProvisionTexts(library)
     moved = _moved(rows, decisions)
     out = {}
     for row in rows:
@@ -485,7 +493,7 @@ def states(library: Library, rows: Sequence[GapRow], decisions: Mapping[str, Dec
     return out
 
 
-def _state(row: GapRow, decision: Decision | None, texts: Callable[..., str | None]) -> RowState:
+def _state(row: GapRow, decision: Decision | None, texts: ProvisionTexts) -> RowState:
     printed = row.assessment.label
     if decision is None or "label" not in decision.values:
         if decision and decision.second_label:
@@ -500,18 +508,18 @@ def _state(row: GapRow, decision: Decision | None, texts: Callable[..., str | No
     return RowState("confirmed" if label == decision.basis.proposed else "changed", label, decision)
 
 
-def _changes(row: GapRow, decision: Decision, texts: Callable[..., str | None]) -> Iterable[TextChange]:
+def _changes(row: GapRow, decision: Decision, texts: ProvisionTexts) -> Iterable[TextChange]:
     basis = decision.basis
     if fingerprint(basis.national) != fingerprint(row.requirement.text):
         yield TextChange(f"国家文本 {row.requirement.address}", basis.national, row.requirement.text)
     for old in basis.local:
-        new = texts(old.doc_id, old.article, old.text)
-        if new is None or wording(new) != wording(old.text):
+        new = texts.now(old)
+        if new is None or not _same_but_number(new, old.text):
             yield TextChange(f"《{old.title}》{old.article}", old.text, new or "")
     if decision.values["label"] not in _ANSWERED:
         known = {*basis.related, *(fingerprint(t.text) for t in basis.local)}
         for item in (e for e in row.assessment.evidence if e.grade == 2):
-            new = texts(item.doc_id, item.article)
+            new = texts.at(item.doc_id, item.article)
             if new is not None and fingerprint(new) not in known:
                 yield TextChange(f"新出现的本地依据《{item.title}》{item.article}", "", new)
 

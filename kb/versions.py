@@ -133,7 +133,7 @@ def align(old: Document, new: Document) -> list[Alignment]:
     Numbers are never trusted; they only break ties. Rows come in the order of the new text, removed ones where they stood.
     """
     a, b = _comparable(old), _comparable(new)
-    keys_a, keys_b = [wording(p.text) for p in a], [wording(p.text) for p in b]
+    keys_a, keys_b = ([folded(without_number(p.text))[0] for p in side] for side in (a, b))
     anchors = _anchors(keys_a, keys_b)
     rows: list[Alignment] = []
     i = j = 0
@@ -156,10 +156,9 @@ def _comparable(document: Document) -> list[Provision]:
     return [p for p in document.provisions if p.kind in ("article", "point") and not p.part]
 
 
-def wording(text: str) -> str:
+def without_number(text: str) -> str:
     """A provision's text without its own number, so that renumbering alone is no change."""
-    text = re.sub(rf"^\s*(?:第{ANY_NUMERAL}条(?:之{ANY_NUMERAL})*|{ANY_NUMERAL}、|[（(]{ANY_NUMERAL}[)）])", "", text)
-    return folded(text)[0]
+    return re.sub(rf"^\s*(?:第{ANY_NUMERAL}条(?:之{ANY_NUMERAL})*|{ANY_NUMERAL}、|[（(]{ANY_NUMERAL}[)）])", "", text)
 
 
 def _anchors(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
