@@ -18,7 +18,8 @@ def command(corpus: str | None, index: str | None, encoder: str | None, as_json:
 
     settings = settings_from(corpus, index, encoder)
     summary = build(settings, progress=Meter(), force=force)
-    embed_ahead(Library(settings), Meter())
+    if summary.embedded:  # new texts, so the first comparison would meet new sentences
+        embed_ahead(Library(settings), Meter())
     for finding in summary.findings:
         click.echo(f"{finding.severity}: {finding.where}: {finding.what} {finding.fix}".rstrip(), err=True)
     if as_json:
