@@ -371,5 +371,6 @@ def test_an_amending_draft_is_carried_out_on_the_page(page, address):
     )
     page.get_by_label("草案全文").press("Control+Enter")
     page.wait_for_selector("text=2 处修改，已套入 1 处", timeout=WAIT)
-    page.wait_for_selector("text=第四条 → 第五条", timeout=WAIT)
+    page.wait_for_selector("text=第四条 → 第五条", timeout=WAIT)  # drawn a moment after the label of its box
+    assert "第四条 → 第五条" in page.inner_text("body")
     healthy(page)
