@@ -151,11 +151,11 @@ def test_the_weakest_level_and_what_fills_it_are_named(library, rows):
     def judged_as(label):
         return replace(rows[0], assessment=replace(rows[0].assessment, proposed_label=label, evidence=(EVIDENCE,)))
 
-    found = chained({"province": judged_as("已覆盖"), "city": judged_as("未覆盖")})
+    found = chained({"province": judged_as("已覆盖"), "city": judged_as("未覆盖")}).chain
     assert (found.weakest, found.filled_by) == ("city", "《某条例》第二条")
-    found = chained({"province": judged_as("未覆盖"), "city": judged_as("已覆盖")})
+    found = chained({"province": judged_as("未覆盖"), "city": judged_as("已覆盖")}).chain
     assert (found.weakest, found.filled_by) == ("province", "")
-    assert chained({"province": judged_as("未覆盖"), "city": judged_as("未覆盖")}).weakest == ""
+    assert chained({"province": judged_as("未覆盖"), "city": judged_as("未覆盖")}).chain.weakest == ""
 
 
 @pytest.fixture

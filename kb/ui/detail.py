@@ -251,7 +251,7 @@ def _levels(library: Library, row: GapRow) -> None:
         rows = rows_of(library, [row.requirement.doc_id], scope) if scope.doc_ids else []
         if found := next((r for r in rows if r.requirement == row.requirement), None):
             links[key] = (scope.name, found)
-    chain = chained({key: links[key][1] for key in LEVELS if key in links}) if set(links) & set(LEVELS) else None
+    chain = chained({key: links[key][1] for key in LEVELS if key in links}).chain if set(links) & set(LEVELS) else None
     lines = []
     for key, (name, found) in links.items():
         top = found.assessment.evidence[0] if found.assessment.evidence else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -17,17 +18,19 @@ from kb.ui.data import judged_documents, rows_of
 from kb.ui.markup import badge, escape, plain, with_marks
 from kb.ui.names import LABEL_COLORS, LABEL_CSS, certainty
 
+if TYPE_CHECKING:
+    from kb.gaps import Chain
+
 # scope key -> name of the level, higher level first
 LEVELS = {"province": "广东省", "city": "深圳市"}
 
 
 @dataclass(frozen=True, slots=True)
 class Chained:
-    """One duty with its row at each level: the weakest level ("" when all answer alike) and what fills a city gap."""
+    """One duty with its row at each level, and what the levels say together."""
 
     links: dict[str, GapRow]
-    weakest: str
-    filled_by: str
+    chain: Chain
 
 
 def chained(links: dict[str, GapRow]) -> Chained:
@@ -35,8 +38,7 @@ def chained(links: dict[str, GapRow]) -> Chained:
     from kb import gaps
 
     requirement = next(iter(links.values())).requirement
-    found = gaps.chained(requirement, {level: row.assessment for level, row in links.items()})
-    return Chained(links, found.weakest, found.filled_by)
+    return Chained(links, gaps.chained(requirement, {level: row.assessment for level, row in links.items()}))
 
 
 def chains(library: Library, doc_ids: Sequence[str]) -> list[Chained]:
@@ -104,8 +106,8 @@ def _ready(library: Library, doc_ids: list[str]) -> list[str]:
 def _kinds(c: Chained) -> list[str]:
     labels = [row.assessment.proposed_label for row in c.links.values()]
     out = ["all"]
-    out += [f"weak:{c.weakest}"] if c.weakest else []
-    out += ["filled"] if c.filled_by else []
+    out += [f"weak:{c.chain.weakest}"] if c.chain.weakest else []
+    out += ["filled"] if c.chain.filled_by else []
     out += ["open"] if all(x == "未覆盖" for x in labels) else []
     return out
 
@@ -115,7 +117,7 @@ def _line(c: Chained, several: bool) -> dict[str, object]:
     line = {"国家文件": detail.short_title(row.national.meta.title)} if several else {}
     line |= {"条款": row.requirement.address, "要求": row.requirement.text}
     line |= {LEVELS[key]: [r.assessment.proposed_label] for key, r in c.links.items()}
-    return line | {"最弱一环": LEVELS.get(c.weakest, "—"), "省级可补": c.filled_by or "—"}
+    return line | {"最弱一环": LEVELS.get(c.chain.weakest, "—"), "省级可补": c.chain.filled_by or "—"}
 
 
 def _columns() -> dict:
@@ -135,8 +137,8 @@ def _columns() -> dict:
 def _detail(library: Library, c: Chained) -> None:
     row = next(iter(c.links.values()))
     st.markdown(f"##### 《{plain(row.national.meta.title)}》{plain(row.requirement.address)}")
-    if c.filled_by:
-        st.html(f'<div class="kb-line"><b>省级规定已覆盖，可直接适用于市级</b>　{escape(c.filled_by)}</div>')
+    if c.chain.filled_by:
+        st.html(f'<div class="kb-line"><b>省级规定已覆盖，可直接适用于市级</b>　{escape(c.chain.filled_by)}</div>')
     columns = st.columns(1 + len(c.links), gap="medium")
     with columns[0]:
         st.markdown("**国家要求**")
@@ -144,7 +146,7 @@ def _detail(library: Library, c: Chained) -> None:
     for column, (key, link) in zip(columns[1:], c.links.items(), strict=True):
         with column:
             a = link.assessment
-            weak = badge("最弱一环", "kb-warn") if key == c.weakest else ""
+            weak = badge("最弱一环", "kb-warn") if key == c.chain.weakest else ""
             st.markdown(f"**{LEVELS[key]}**")
             st.html(
                 badge(a.proposed_label, LABEL_CSS[a.proposed_label]) + badge(f"把握 {certainty(a.confidence)}") + weak
