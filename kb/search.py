@@ -10,8 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -222,7 +224,13 @@ class _Run:
         order = sorted(self._candidates(asked, found, inside), key=lambda c: (-self._score(c), c.seq))
         if source:
             order = [c for c in order if c.doc != source[0]]
-        return _current_first(_by_level_in_turn(order) if "comparison" in self.query.intents else order)
+        if self.query.intents & {"across", "comparison"}:
+            order = _spread(order, [self._score(c) for c in order])
+        if "comparison" in self.query.intents:
+            order = _by_level_in_turn(order)
+        elif "presence" in self.query.intents:
+            order = _in_turn_with_others(order, inside, self.query.places)
+        return _current_first(order)
 
     def _score(self, candidate: Candidate) -> float:
         if not self.parts.rerank:
@@ -453,6 +461,16 @@ def _terms(text: str) -> dict[str, Sequence[str]]:
     return {"words": words, "bigrams": segment.bigrams(text), "title": words, "heading": words}
 
 
+def _spread(order: Sequence[Candidate], scores: Sequence[float]) -> list[Candidate]:
+    """For a look across places: every further provision of a document loses one point for each before it."""
+    before: Counter[int] = Counter()
+    keyed = []
+    for candidate, score in zip(order, scores, strict=True):
+        keyed.append((score - before[candidate.doc], candidate))
+        before[candidate.doc] += 1
+    return [candidate for _, candidate in sorted(keyed, key=lambda pair: -pair[0])]
+
+
 def _by_level_in_turn(order: Sequence[Candidate]) -> list[Candidate]:
     """For a comparison: the best of each level, then the second of each, and so on."""
     place: dict[str, int] = {}
@@ -464,6 +482,16 @@ def _by_level_in_turn(order: Sequence[Candidate]) -> list[Candidate]:
         candidate
         for _, candidate in sorted(keyed, key=lambda pair: (pair[0], -pair[1].features.get("level_match", 0.0)))
     ]
+
+
+def _in_turn_with_others(order: Sequence[Candidate], inside: frozenset[int], levels: Sequence[str]) -> list[Candidate]:
+    """Whether a text or a place has a rule: its best, the best of the others, its second, and so on.
+
+    Where it has none, the others show what it would be.
+    """
+    own = [c for c in order if (c.doc in inside if inside else c.level in levels)]
+    others = [c for c in order if c not in own]
+    return [c for pair in zip_longest(own, others) for c in pair if c]
 
 
 def _current_first(order: Sequence[Candidate]) -> list[Candidate]:

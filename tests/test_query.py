@@ -31,10 +31,17 @@ def test_a_plain_year_is_no_date():
         ("泄露个人信息罚多少", "liability"),
         ("争议由谁裁决", "responsibility"),
         ("国家规定与深圳条例对照", "comparison"),
+        ("首席数据官各地怎么设", "across"),
+        ("深圳条例有没有规定授权运营", "presence"),
+        ("容灾备份 深圳有没有", "presence"),
     ],
 )
 def test_intent_is_read_from_the_question(query, intent):
     assert intent in understand(query).intents
+
+
+def test_a_question_about_life_is_no_question_about_presence():
+    assert "presence" not in understand("机房用电太贵有没有办法省").intents
 
 
 def test_everyday_words_add_statutory_wording():

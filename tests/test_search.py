@@ -134,3 +134,16 @@ def test_hits_say_what_their_rank_rests_on(lexical_library):
     hit = search(lexical_library, "重要数据风险评估多久一次").hits[0]
     assert hit.parts["coverage"] > 0
     assert hit.reason
+
+
+def test_whether_a_text_has_a_rule_shows_the_nearest_of_it_and_of_the_others_in_turn(lexical_library):
+    asked = search(lexical_library, "深圳经济特区数据条例有没有规定公共数据授权运营", top=6).hits
+    own = [h.title == "深圳经济特区数据条例" for h in asked]
+    assert own == [True, False, True, False, True, False]
+
+
+def test_a_look_across_places_shows_more_documents(lexical_library):
+    query = "公共数据开放 各地怎么规定"
+    plain = search(lexical_library, query, top=10, ignore=["intent:across"]).hits
+    across = search(lexical_library, query, top=10).hits
+    assert len({h.title for h in across}) > len({h.title for h in plain})

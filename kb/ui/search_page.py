@@ -30,6 +30,8 @@ INTENT_NAMES = {
     "liability": "查责任",
     "responsibility": "查职责",
     "comparison": "作对照",
+    "presence": "有无规定",
+    "across": "看各地",
     "counterpart": "找对应条文",
     "draft": "找征求意见稿",
 }
