@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
 R = TypeVar("R")
@@ -37,23 +37,32 @@ def _names(kind: type) -> tuple[str, ...]:
 
 def from_json(cls: type[R], data: Mapping[str, Any]) -> R:
     """Rebuild a record; unknown keys are ignored, missing ones take their default."""
-    return cls(**{name: _value(kind, data[name]) for name, kind in _fields(cls) if name in data})
+    return cls(
+        **{name: data[name] if read is None else read(data[name]) for name, read in _fields(cls) if name in data}
+    )
 
 
 @functools.cache
-def _fields(cls: type) -> tuple[tuple[str, Any], ...]:
+def _fields(cls: type) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
+    """Field names with what rebuilds their values; None where the value is kept."""
     hints = typing.get_type_hints(cls)
-    return tuple((f.name, hints[f.name]) for f in dataclasses.fields(cls))
+    return tuple((f.name, _reader(hints[f.name])) for f in dataclasses.fields(cls))
 
 
-def _value(kind: Any, value: Any) -> Any:
-    if value is None:
-        return None
+def _reader(kind: Any) -> Callable[[Any], Any] | None:
     origin, args = get_origin(kind), get_args(kind)
     if origin in (types.UnionType, typing.Union):
-        return _value(next(a for a in args if a is not type(None)), value)
+        return _reader(next(a for a in args if a is not type(None)))
     if origin is tuple:
-        return tuple(_value(args[0], item) for item in value)
-    if dataclasses.is_dataclass(kind):
-        return from_json(kind, value)
-    return value
+        return functools.partial(_tuple, _reader(args[0]))
+    return functools.partial(_record, kind) if dataclasses.is_dataclass(kind) else None
+
+
+def _tuple(read: Callable[[Any], Any] | None, items: Any) -> Any:
+    if items is None:
+        return None
+    return tuple(items) if read is None else tuple([read(item) for item in items])
+
+
+def _record(kind: type, data: Any) -> Any:
+    return None if data is None else from_json(kind, data)

@@ -150,7 +150,7 @@ class BundledEncoder:
             raise EncoderError(
                 f"the bundled encoder in {folder} is damaged: {str(error).splitlines()[0]}", hint=_RESTORE
             ) from error
-        self._threads = threads or cores()
+        self._pool = ThreadPoolExecutor(threads or cores(), thread_name_prefix="encoder")
         self.dim = int(self._session.get_outputs()[0].shape[1])
         self.fingerprint = f"{BUNDLED}:{_digest(folder)}"
 
@@ -164,14 +164,14 @@ class BundledEncoder:
         cleaned = _checked(texts)
         order = sorted(range(len(cleaned)), key=lambda i: -len(cleaned[i]))  # long ones first: threads end together
         out = np.zeros((len(cleaned), self.dim), np.float32)
-        with ThreadPoolExecutor(self._threads) as pool:
-            for start in range(0, len(order), _CHUNK):
-                part = order[start : start + _CHUNK]
-                split = [(i, ids, weight) for i in part for ids, weight in self._windows(prompt, cleaned[i])]
-                for (i, _, weight), mean in zip(split, pool.map(self._mean, (ids for _, ids, _ in split)), strict=True):
-                    out[i] += weight * mean
-                if progress:
-                    progress(start + len(part), len(order))
+        for start in range(0, len(order), _CHUNK):
+            part = order[start : start + _CHUNK]
+            split = [(i, ids, weight) for i in part for ids, weight in self._windows(prompt, cleaned[i])]
+            means = self._pool.map(self._mean, (ids for _, ids, _ in split))
+            for (i, _, weight), mean in zip(split, means, strict=True):
+                out[i] += weight * mean
+            if progress:
+                progress(start + len(part), len(order))
         return unit(out)
 
     def _windows(self, prompt: str, text: str) -> list[tuple[list[int], float]]:
@@ -187,7 +187,8 @@ class BundledEncoder:
     def _mean(self, ids: list[int]) -> np.ndarray:
         """The mean over the token vectors of one window; not normalised."""
         tokens = np.array([ids], np.int64)
-        return self._session.run(None, {"input_ids": tokens, "attention_mask": np.ones_like(tokens)})[0][0]
+        feeds = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
+        return self._session.run(["sentence_embedding"], feeds)[0][0]
 
 
 def _digest(folder: Path) -> str:

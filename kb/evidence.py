@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -36,11 +37,10 @@ class Asked:
 
 def text_features(asked: Asked, provision: Provision, meta: DocumentMeta) -> dict[str, float]:
     """What the words, headings and facts of one provision say; everything but the two engines' own scores."""
-    text = segment.search_key(provision.text)
+    text, spans = _sentences(provision.text)
     heading = segment.search_key(" ".join(provision.heading_path))
     title = segment.search_key(meta.title)
     query = asked.query
-    spans = [text[a:b] for a, b in sentences(text, 0)] or [text]
     return {
         "coverage": share(asked.words, text),
         "coverage_added": share(asked.added, text),
@@ -56,6 +56,13 @@ def text_features(asked: Asked, provision: Provision, meta: DocumentMeta) -> dic
         "short": float(len(text) < 40),
         "long": min(2.0, max(0.0, math.log(max(len(text), 1) / 200))),
     }
+
+
+@functools.lru_cache(8192)
+def _sentences(text: str) -> tuple[str, tuple[str, ...]]:
+    """A text and its sentences as search keys; the same provisions come up again and again."""
+    key = segment.search_key(text)
+    return key, tuple(key[a:b] for a, b in sentences(key, 0)) or (key,)
 
 
 def share(weights: Mapping[str, float], text: str) -> float:
@@ -116,8 +123,13 @@ def _intents(query: Query, provision: Provision, text: str) -> dict[str, float]:
 
 
 def _defines(query: str, text: str) -> bool:
-    words = {w for w in segment.words(query) if len(w) > 1}
-    return any(f"{w},是指" in text or f"{w},指" in text or f"所称{w}" in text for w in words)
+    return any(f"{w},是指" in text or f"{w},指" in text or f"所称{w}" in text for w in _names_in(query))
+
+
+@functools.lru_cache(256)
+def _names_in(query: str) -> frozenset[str]:
+    """What a question for a definition may ask the meaning of."""
+    return frozenset(w for w in segment.words(query) if len(w) > 1)
 
 
 def _term_match(query: str, provision: Provision) -> float:
