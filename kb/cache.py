@@ -67,6 +67,7 @@ _NO_PART = (
     "everyday.yaml",
     "places.yaml",
     "traditional.txt",
+    "messages.yaml",
     "ranking.json",
     "catalog.schema.json",
     "judge_model.json",

@@ -12,6 +12,7 @@ from kb.index import Library, current_generation
 from kb.review import ReviewLog, RowState, states
 from kb.rows import GapRow, ScopeChoice, gap_rows, judge_version, judged
 from kb.settings import Settings, load_settings
+from kb.ui.said import of_error
 
 SEPARATOR = "|"
 
@@ -49,7 +50,7 @@ def library_or_stop() -> Library:
     try:
         library = library_or_none()
     except IndexError_ as error:
-        st.error(f"{error.message}\n\n{error.hint}")
+        st.error(of_error(error))
         st.stop()
     if library is None:
         st.warning("还没有索引。请打开左侧“更新”页建立索引，或在终端运行 `kb build`。")

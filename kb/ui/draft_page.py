@@ -27,6 +27,7 @@ from kb.rows import national_documents, scope_choice
 from kb.ui.data import publish, restore, settings, within
 from kb.ui.markup import badge, escape, plain, with_marks
 from kb.ui.names import LABEL_COLORS, LABEL_CSS
+from kb.ui.said import of_error
 from kb.wording import compare
 
 PAGE = "draft"
@@ -114,7 +115,7 @@ def _parsed(name: str, data: bytes) -> Document | None:
         try:
             document = draft_document(read_file(path, name=path.name), path.name)
         except KbError as error:
-            st.error(plain(f"不能读取：{error.message} {error.hint}"))
+            st.error(f"不能读取：{of_error(error)}")
             return None
     if not document.provisions:
         st.warning("没有识别出条文。请确认每条以“第×条”或“一、”“（一）”开头。")

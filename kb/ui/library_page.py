@@ -14,6 +14,7 @@ from kb.ui.data import publish, restore, within
 from kb.ui.detail import short_title
 from kb.ui.markup import document_badges, escape, plain, with_marks, word_spans
 from kb.ui.names import QUALITY_NAMES
+from kb.ui.said import chinese
 from kb.ui.summary import year_of
 
 PAGE = "library"
@@ -338,4 +339,4 @@ def _facts(info: DocumentInfo, document: Document) -> None:
     if document.findings:
         st.markdown("**读取时的提示**")
         for finding in document.findings[:50]:
-            st.caption(f"· {plain(finding.what)} {plain(finding.fix)}")
+            st.caption(plain(f"· {chinese(finding.what)} {chinese(finding.fix)}"))

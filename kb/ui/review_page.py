@@ -40,6 +40,7 @@ from kb.ui.filters import people
 from kb.ui.gaps_page import pick_scope
 from kb.ui.markup import badge, escape, plain
 from kb.ui.names import LABEL_CSS
+from kb.ui.said import chinese
 
 PAGE = "review"
 DEFAULTS: dict[str, object] = {
@@ -220,7 +221,7 @@ def _assign(queue: list[GapRow], to: str, n: int) -> None:
         done = assign(review_log(), queue[:n], reviewer(), to)
         st.toast(plain(f"已分派 {done} 条{'给 ' + to if to else '（收回）'}"), icon=":material/person_add:")
     except ReviewError as error:
-        st.session_state["review:problem"] = str(error)
+        st.session_state["review:problem"] = chinese(str(error))
 
 
 def _of_people(state: RowState) -> bool:
@@ -413,7 +414,7 @@ def _save(library: Library, row: GapRow, after: dict[str, str], seen: str | None
         st.session_state["review:pending"] = (row.row_id, after, role, conflict)
         return False
     except ReviewError as error:
-        st.session_state["review:problem"] = str(error)
+        st.session_state["review:problem"] = chinese(str(error))
         return False
     st.session_state.pop("review:pending", None)
     name = after.get("label") or "、".join(FIELDS[k] for k in after)
@@ -426,7 +427,7 @@ def _undo(row: GapRow) -> None:
         review_log().undo(row.row_id, reviewer())
         st.toast(plain(f"已撤销：{row.requirement.address}"), icon=":material/undo:")
     except ReviewError as error:
-        st.session_state["review:problem"] = str(error)
+        st.session_state["review:problem"] = chinese(str(error))
 
 
 def _message(library: Library, row: GapRow) -> None:
@@ -593,5 +594,5 @@ def apply_ledger(library: Library, rows: Mapping[str, GapRow], ledger, who: str)
             decide(review_log(), library, rows[edit.row_id], who, edit.after, seen=edit.seen)
             done += 1
         except KbError as error:
-            conflicts.append(f"{edit.where}：{error.message}，未写入")
+            conflicts.append(f"{edit.where}：{chinese(error.message)}，未写入")
     return done, conflicts

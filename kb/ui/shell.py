@@ -10,6 +10,7 @@ import streamlit as st
 from kb.errors import IndexError_, KbError
 from kb.index import current_generation
 from kb.ui.data import dark, library_or_none, library_or_stop, settings
+from kb.ui.said import of_error
 
 # url path, title, icon, module (with a function `page(library)`)
 PAGES = (
@@ -97,9 +98,7 @@ def run() -> None:
     try:
         chosen.run()
     except KbError as error:
-        st.error(error.message)
-        if error.hint:
-            st.caption(error.hint)
+        st.error(of_error(error))
 
 
 def _signed_in_or_stop() -> None:
@@ -130,7 +129,7 @@ def _opener(module: str) -> Callable[[], None]:
         try:
             library = library_or_none()
         except IndexError_ as error:
-            st.error(f"{error.message}\n\n{error.hint}")
+            st.error(of_error(error))
             library = None
         page(library)
 

@@ -6,17 +6,20 @@ import queue
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
 from kb.change_note import as_markdown
+from kb.changes import ChangeNote
 from kb.errors import KbError
 from kb.index import Library, build, read_manifest
 from kb.models import LEVEL_NAMES, LEVELS, STATUS_NAMES
 from kb.ui.data import settings
 from kb.ui.markup import plain
 from kb.ui.names import QUALITY_NAMES
+from kb.ui.said import chinese, of_error
 from kb.update import notes, read_note, update
 
 AUTO = "自动"
@@ -109,7 +112,10 @@ def _preview(item) -> None:
     with st.container(border=True):
         name = item.path.rsplit("/", 1)[-1]
         if item.state == "refused":
-            st.error(f"**{plain(name)}**　不能收入：" + plain("；".join(f"{f.what} {f.fix}" for f in item.findings)))
+            st.error(
+                f"**{plain(name)}**　不能收入："
+                + plain("；".join(f"{chinese(f.what)} {chinese(f.fix)}" for f in item.findings))
+            )
             return
         st.markdown(f"**{plain(name)}**　{ITEM_STATES.get(item.state, item.state)}")
         facts = [
@@ -127,7 +133,7 @@ def _preview(item) -> None:
         for text in item.first[:3]:
             st.text(text[:160])
         for finding in item.findings[:6]:
-            st.caption(f"· {plain(finding.what)} {plain(finding.fix)}")
+            st.caption(plain(f"· {chinese(finding.what)} {chinese(finding.fix)}"))
 
 
 def _build(library: Library | None) -> None:
@@ -170,15 +176,21 @@ def _run(force: bool = False) -> None:
             lines.append(f"{time.strftime('%H:%M:%S')}　{name}完成：{total}")
             log.text("\n".join(lines))
     if error := result.get("error"):
-        st.error(f"{error.message}\n\n{error.hint}")
+        st.error(of_error(error))
         return
     note = result.get("note")
     st.session_state["update:summary"] = (
         result["summary"],
         changed_documents(before, read_manifest(current.index)),
-        as_markdown(note) if note else "",
+        as_markdown(_in_chinese(note)) if note else "",
     )
     st.rerun()
+
+
+def _in_chinese(note: ChangeNote) -> ChangeNote:
+    """The note with what waits told in Chinese."""
+    held = (replace(f, what=chinese(f.what), fix=chinese(f.fix)) for f in note.held)
+    return replace(note, held=tuple(held))
 
 
 def changed_documents(before: dict | None, after: dict | None) -> dict[str, list[str]]:
@@ -238,8 +250,8 @@ def _last(library: Library | None) -> None:
                     {
                         "程度": {"error": "错误", "warning": "注意", "info": "提示"}.get(f["severity"], f["severity"]),
                         "文件": f["where"],
-                        "情况": f["what"],
-                        "处理": f["fix"],
+                        "情况": chinese(f["what"]),
+                        "处理": chinese(f["fix"]),
                     }
                     for f in findings
                 ],
@@ -270,7 +282,7 @@ def _inbox() -> None:
     try:
         rows = waiting(current, everything=everything)
     except KbError as error:
-        st.error(plain(f"{error.message} {error.hint}"))
+        st.error(of_error(error))
         return
     st.toggle("也列出已收录、重复、不相关和已忽略的", key="update:all")
     if not rows:
@@ -285,7 +297,7 @@ def _inbox() -> None:
                 "名称": w.title,
                 "层级": LEVEL_NAMES.get(w.level, ""),
                 "与馆藏的关系": w.relation,
-                "原因": w.reason,
+                "原因": chinese(w.reason),
                 "来源": w.source or "放入的文件",
                 "网址": w.url or None,
             }
@@ -339,12 +351,12 @@ def _tried(act) -> None:
     try:
         act()
     except KbError as error:
-        st.session_state["inbox:told"] = ("error", f"{error.message} {error.hint}")
+        st.session_state["inbox:told"] = ("error", of_error(error))
 
 
 def _looked(result) -> None:
     lines = [f"查看了 {len(result.sources)} 个来源，新发现 {len(result.items)} 个链接。"]
-    lines += [f"{f.where}：{f.what}" for f in result.findings if f.severity == "error"][:8]
+    lines += [f"{f.where}：{chinese(f.what)}" for f in result.findings if f.severity == "error"][:8]
     st.session_state["inbox:told"] = ("warning" if len(lines) > 1 else "success", "\n\n".join(map(plain, lines)))
 
 
@@ -360,9 +372,7 @@ def _taken(names: list[str]) -> None:
 def _told() -> None:
     if told := st.session_state.pop("inbox:told", None):
         kind, text = told
-        {"error": st.error, "warning": st.warning, "success": st.success}[kind](
-            text if kind != "error" else plain(text)
-        )
+        {"error": st.error, "warning": st.warning, "success": st.success}[kind](text)
 
 
 # -- earlier notes ----------------------------------------------------------------------------------------------------------
