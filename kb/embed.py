@@ -152,7 +152,7 @@ class BundledEncoder:
             ) from error
         self._pool = ThreadPoolExecutor(threads or cores(), thread_name_prefix="encoder")
         self.dim = int(self._session.get_outputs()[0].shape[1])
-        self.fingerprint = f"{BUNDLED}:{_digest(folder)}"
+        self.fingerprint = f"{BUNDLED}:{digest(folder)}"
 
     def encode_queries(self, texts: Sequence[str], progress: Progress | None = None) -> np.ndarray:
         return self._encode(texts, QUERY_PROMPT, progress)
@@ -191,7 +191,7 @@ class BundledEncoder:
         return self._session.run(["sentence_embedding"], feeds)[0][0]
 
 
-def _digest(folder: Path) -> str:
+def digest(folder: Path) -> str:
     """Twelve hex digits over the weights, the tokenizer and the recipe."""
     h = hashlib.sha256(f"{_RECIPE}|{QUERY_PROMPT}|{PASSAGE_PROMPT}".encode())
     for path in sorted(folder.iterdir()):

@@ -17,7 +17,7 @@ import numpy as np
 
 from kb.errors import KbError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,9 @@ def _softmax(scores: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class JudgeModel:
-    """The learned parts of the judge and the table that calibrates its confidence."""
+    """The learned parts of the judge: which articles are read, their order, the labels; and the table that calibrates."""
 
+    first: Classifier
     rank: Classifier
     answered: Classifier
     label: Classifier
@@ -113,6 +114,7 @@ def load_model(text: str) -> JudgeModel:
         if data["format"] != FORMAT:
             raise ValueError(f"format {data['format']}, this version reads {FORMAT}")
         return JudgeModel(
+            first=_classifier(data["first"]),
             rank=_classifier(data["rank"]),
             answered=_classifier(data["answered"]),
             label=_classifier(data["label"]),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from kb import cross_encoder
 from kb.cache import code_hash, hash_of
 from kb.codec import from_json, to_json
 from kb.index import DocumentInfo, Library
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _KEPT = 4000
 """Documents whose rows are kept, the latest; their duties go with them."""
 _JUDGE = (
-    *("gaps", "align", "edits", "scope", "requirements", "elements", "judge_model"),
+    *("gaps", "align", "edits", "scope", "requirements", "elements", "judge_model", "cross_encoder"),
     *("numerals", "segment", "rows"),
 )
 
@@ -37,7 +38,7 @@ _JUDGE = (
 def judge_version() -> str:
     """Hash of the rules, lists and models that judge; another judge never reuses the results of this one."""
     model = (resources.files("kb") / "data" / "judge_model.json").read_text(encoding="utf-8")
-    return hash_of(f"{code_hash(_JUDGE, lists=True)}\n{model}")
+    return hash_of(f"{code_hash(_JUDGE, lists=True)}\n{cross_encoder.fingerprint()}\n{model}")
 
 
 def document_key(library: Library, info: DocumentInfo, scope_ids: Sequence[str]) -> str:

@@ -224,7 +224,7 @@ class _Run:
         order = sorted(self._candidates(asked, found, inside), key=lambda c: (-self._score(c), c.seq))
         if source:
             order = [c for c in order if c.doc != source[0]]
-        if self.query.intents & {"across", "comparison"}:
+        if "across" in self.query.intents:
             order = _spread(order, [self._score(c) for c in order])
         if "comparison" in self.query.intents:
             order = _by_level_in_turn(order)

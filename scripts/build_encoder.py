@@ -230,9 +230,11 @@ def write_folder(source: Source, weights: dict[str, np.ndarray], keep: list[int]
     )
     out.mkdir(parents=True, exist_ok=True)
     save_file(encoder_graph.pack(weights), out / encoder_graph.WEIGHTS_FILE, metadata={"format": "pt"})
-    graph = encoder_graph.build_graph(encoder_graph.offsets(out / encoder_graph.WEIGHTS_FILE), shape)
-    (out / "model.onnx").write_bytes(graph.SerializeToString(deterministic=True))
-    onnx.checker.check_model(str(out / "model.onnx"))
+    where = encoder_graph.offsets(out / encoder_graph.WEIGHTS_FILE)
+    for name, build in (("model", encoder_graph.build_graph), ("lower", encoder_graph.build_lower_graph)):
+        path = out / f"{name}.onnx"
+        path.write_bytes(build(where, shape).SerializeToString(deterministic=True))
+        onnx.checker.check_model(str(path))
     build_tokenizer(source, keep).save(str(out / "tokenizer.json"))
     for name, content in settings_files(source, keep).items():
         path = out / name
@@ -246,10 +248,15 @@ def sha256(path: Path) -> str:
 
 
 def card(folder: Path) -> str:
-    """README.md of the folder: where it comes from and the size and SHA-256 of every other file."""
+    """README.md of the folder: where it comes from and what is in it."""
+    return _CARD + file_table(folder)
+
+
+def file_table(folder: Path) -> str:
+    """Size and SHA-256 of every file of the folder but README.md, as the rows of a table."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "README.md")
     rows = [f"| {p.relative_to(folder).as_posix()} | {p.stat().st_size:,} | `{sha256(p)}` |" for p in files]
-    return _CARD + "\n".join(rows) + "\n"
+    return "\n".join(["| file | bytes | SHA-256 |", "|---|---|---|", *rows]) + "\n"
 
 
 _CARD = """# The bundled encoder
@@ -260,10 +267,8 @@ policy text needs, adapted to statutes and policy texts where docs/encoder.md sa
 docs/encoder.md.
 
 `model.onnx` points into `model.safetensors`, which `SentenceTransformer(folder)` reads as well (that way needs the
-packages sentence-transformers and compressed-tensors). Prompts: `query: ` and `passage: `; 384 numbers; 512 tokens.
+packages sentence-transformers and compressed-tensors); `lower.onnx` is its lower half, for `kb/cross_encoder.py`. Prompts: `query: ` and `passage: `; 384 numbers; 512 tokens.
 
-| file | bytes | SHA-256 |
-|---|---|---|
 """
 
 

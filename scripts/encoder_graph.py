@@ -20,6 +20,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from kb.cross_encoder import LOWER_LAYERS, SHARED_RUNS, SOFTNESS
+
 BITS = 8
 GROUP = 32
 """Inputs per scale in linear weights."""
@@ -63,6 +65,26 @@ def pack(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         out[name + "_scale"] = scale
         out[name + "_shape"] = np.array(weight.shape, np.int64)
     return out
+
+
+def pack_transposed(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of a dynamic graph: linear weights as int8 (inputs, outputs) with a scale for each output."""
+    out = {}
+    for name, weight in weights.items():
+        if not is_linear(name, weight):
+            out[name] = weight
+            continue
+        scale = np.abs(weight).max(axis=1) / 127
+        out[name + "_int8"] = np.rint(weight / np.where(scale == 0, 1, scale)[:, None]).astype(np.int8).T.copy()
+        out[name + "_scale"] = scale.astype(np.float32)
+    return out
+
+
+def unpack_transposed(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of `pack_transposed`, up to rounding."""
+    out = {k: v for k, v in stored.items() if not k.endswith(("_int8", "_scale"))}
+    names = [k.removesuffix("_int8") for k in stored if k.endswith("_int8")]
+    return out | {n: (stored[n + "_int8"].astype(np.float32) * stored[n + "_scale"]).T.copy() for n in names}
 
 
 def is_linear(name: str, weight: np.ndarray) -> bool:
@@ -116,8 +138,8 @@ class Shape:
 class _Graph:
     """Collects nodes, small constants and references into the weight file."""
 
-    def __init__(self, where: dict[str, tuple[int, int]]) -> None:
-        self.where = where
+    def __init__(self, where: dict[str, tuple[int, int]], *, dynamic: bool = False) -> None:
+        self.where, self.dynamic = where, dynamic
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
 
@@ -154,20 +176,85 @@ def build_graph(where: dict[str, tuple[int, int]], shape: Shape) -> onnx.ModelPr
     unit length are the caller's.
     """
     g = _Graph(where)
+    x = _states(g, shape, shape.layers)
     kept = g.node("Cast", ["attention_mask"], to=TensorProto.FLOAT)
-    keys = g.node("Cast", ["attention_mask"], to=TensorProto.INT32)
-    x = _embeddings(g, shape)
-    for layer in range(shape.layers):
-        x = _layer(g, shape, f"encoder.layer.{layer}.", x, keys)
     token_axis = g.constant("token_axis", np.array([1]))
     weighted = g.node("Mul", [x, g.node("Unsqueeze", [kept, g.constant("last_axis", np.array([2]))])])
     total = g.node("ReduceSum", [weighted, token_axis], keepdims=0)
     g.node("Div", [total, g.node("ReduceSum", [kept, token_axis], keepdims=1)], output="sentence_embedding")
-    inputs = [
-        helper.make_tensor_value_info(n, TensorProto.INT64, ["n", "tokens"]) for n in ("input_ids", "attention_mask")
+    return _model(g, "encoder", _TOKEN_INPUTS, [_floats_info("sentence_embedding", "n", shape.hidden)])
+
+
+def build_lower_graph(where: dict[str, tuple[int, int]], shape: Shape) -> onnx.ModelProto:
+    """The layers that the cross-encoder shares: input_ids, attention_mask -> lower_states float32 (n, tokens, hidden)."""
+    g = _Graph(where)
+    g.node("Identity", [_states(g, shape, min(LOWER_LAYERS, shape.layers))], output="lower_states")
+    return _model(g, "lower", _TOKEN_INPUTS, [_floats_info("lower_states", "n", "tokens", shape.hidden)])
+
+
+_TOKEN_INPUTS = [
+    helper.make_tensor_value_info(n, TensorProto.INT64, ["n", "tokens"]) for n in ("input_ids", "attention_mask")
+]
+
+
+def _states(g: _Graph, shape: Shape, layers: int) -> str:
+    """Token states (n, tokens, hidden) above the first `layers` layers."""
+    keys = g.node("Cast", ["attention_mask"], to=TensorProto.INT32)
+    x = _embeddings(g, shape)
+    for layer in range(layers):
+        x = _layer(g, shape, f"encoder.layer.{layer}.", x, keys)
+    return x
+
+
+def build_cross_encoder_graph(
+    where: dict[str, tuple[int, int]], shape: Shape, layers: Sequence[int], relations: int
+) -> onnx.ModelProto:
+    """The cross-encoder, one pair a run: shares float32 (1, relations).
+
+    Inputs are float32: duty and passage (1, tokens, hidden), the lower states; duty_shared and passage_shared
+    (1, tokens, runs), as `kb.cross_encoder.shared_runs` makes them.
+    """
+    g, runs = _Graph(where, dynamic=True), len(SHARED_RUNS)
+    names, hidden = ("duty", "passage"), shape.hidden
+    units = [g.node("LpNormalization", [n], axis=2, p=2) for n in names]
+    cosine = g.node("MatMul", [units[0], g.node("Transpose", [units[1]], perm=[0, 2, 1])])
+    alike = [cosine, g.node("Transpose", [cosine], perm=[0, 2, 1])]
+    starts = [_met(g, hidden, runs, n, o, c) for n, o, c in zip(names, reversed(names), alike, strict=True)]
+    x = g.node("Concat", [starts[0], g.node("Add", [starts[1], g.floats("mark.weight", hidden)])], axis=1)
+    for layer in layers:
+        x = _layer(g, shape, f"encoder.layer.{layer}.", x, keys="")
+    edge = g.node("Shape", ["duty"], start=1, end=2)
+    first, last, axis = (
+        g.constant(n, np.array([v])) for n, v in (("first", 0), ("last", np.iinfo(np.int64).max), ("token_axis", 1))
+    )
+    means = [
+        g.node("ReduceMean", [g.node("Slice", [x, *ends, axis])], axes=[1], keepdims=0)
+        for ends in ((first, edge), (edge, last))
     ]
-    output = helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["n", shape.hidden])
-    graph = helper.make_graph(g.nodes, "encoder", inputs, [output], list(g.initializers.values()))
+    both = g.node("Concat", [*means, g.node("Mul", means)], axis=1)
+    logits = g.node("Add", [_matmul(g, "head", relations, 3 * hidden, both), g.floats("head.bias", relations)])
+    g.node("Softmax", [logits], output="shares", axis=1)
+    inputs = [_floats_info(n, 1, f"{n}_tokens", hidden) for n in names]
+    inputs += [_floats_info(f"{n}_shared", 1, f"{n}_tokens", runs) for n in names]
+    return _model(g, "cross_encoder", inputs, [_floats_info("shares", 1, relations)])
+
+
+def _met(g: _Graph, hidden: int, runs: int, text: str, other: str, cosine: str) -> str:
+    """States of a text plus what the other text says to each token: shared runs, nearness, what it lacks."""
+    soft = g.node("Softmax", [g.node("Div", [cosine, g.constant("softness", SOFTNESS)])], axis=2)
+    gap = _matmul(g, "gap", hidden, hidden, g.node("Sub", [text, g.node("MatMul", [soft, other])]))
+    nearest = g.node("ReduceMax", [cosine], axes=[2], keepdims=1)
+    shared = g.node("MatMul", [f"{text}_shared", g.floats("embeddings.shared.weight", runs, hidden)])
+    near = g.node("MatMul", [nearest, g.floats("embeddings.nearest.weight", 1, hidden)])
+    return g.node("Sum", [text, gap, shared, near])
+
+
+def _floats_info(name: str, *dims: str | int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(dims))
+
+
+def _model(g: _Graph, name: str, inputs: list, outputs: list) -> onnx.ModelProto:
+    graph = helper.make_graph(g.nodes, name, inputs, outputs, list(g.initializers.values()))
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid(_MICROSOFT, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="build_encoder")
 
@@ -190,7 +277,17 @@ def _embeddings(g: _Graph, shape: Shape) -> str:
 
 
 def _matmul(g: _Graph, name: str, rows: int, columns: int, x: str) -> str:
-    """x times the transposed weight; accuracy level 4 multiplies 8-bit integers."""
+    """x times the transposed weight, in 8-bit integers.
+
+    Activations are scaled per 32 inputs (MatMulNBits, accuracy level 4), or in a dynamic graph once for all tokens, which
+    takes half the time and is exact enough for shares of five relations.
+    """
+    if g.dynamic:
+        parts = [
+            g.stored(name + ".weight_int8", TensorProto.INT8, columns, rows),
+            g.floats(name + ".weight_scale", rows),
+        ]
+        return g.node("DynamicQuantizeMatMul", [x, *parts], domain=_MICROSOFT)
     weight = g.stored(name + ".weight_packed", TensorProto.UINT8, rows, columns // GROUP, GROUP)
     scale = g.floats(name + ".weight_scale", rows * columns // GROUP)
     sizes = {"K": columns, "N": rows, "bits": BITS, "block_size": GROUP, "accuracy_level": 4}

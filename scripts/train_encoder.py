@@ -1,16 +1,16 @@
 """Statute questions and mined pairs in, adapted encoder weights out.
 
 Four steps, each a subcommand: `mine` writes training triples from the benchmark articles, the STARD training questions
-and the policy texts (nothing of a gold label is read); `train` runs contrastive learning on a CPU with the embeddings
+and the policy texts; `train` runs contrastive learning on a CPU with the embeddings
 and the lower layers frozen; `harden` adds questions of our own and passages that the encoder of the round before confuses
-with the answer, for the next round; `blend` averages adapted and original weights, which keeps what the original knew.
+with the answer, for the next round; `blend` averages the weights of two rounds, which keeps what the earlier one knew.
 Mined data stay outside the repository; the recipe, the seed and the numbers are in docs/encoder.md.
 
     python scripts/train_encoder.py mine   --shared DIR --out WORK
     python scripts/train_encoder.py train  --work WORK --start WORK/base.safetensors --round 1
     python scripts/train_encoder.py harden --shared DIR --work WORK --encoder FOLDER --asked tests/eval
-    python scripts/train_encoder.py train  --work WORK --start WORK/round-1.safetensors --round 2 (and again for round 3)
-    python scripts/train_encoder.py blend --base BASE --adapted WORK/round-2.safetensors --share 0.8 --out BLEND
+    python scripts/train_encoder.py train  --work WORK --start WORK/round-1.safetensors --round 2 (and again for rounds 3 and 4)
+    python scripts/train_encoder.py blend --base WORK/round-3.safetensors --adapted WORK/round-4.safetensors --share 0.5 --out BLEND
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 SEED = 20260101
 DEV_QUESTIONS = 150
@@ -60,9 +64,17 @@ ROUNDS = {
         "policy_keywords": 240,
         "policy_restated": 400,
     },
+    4: {
+        "policy_asked": 6400,
+        "hard_question": 1200,
+        "asked": 1000,
+        "restated": 240,
+        "policy_keywords": 160,
+        "policy_restated": 240,
+    },
 }
 """Triples per group in each round; questions repeat (two to three epochs), the rest is seen once."""
-PEAK_RATES = {1: 5e-5, 2: 4e-5, 3: 4e-5}
+PEAK_RATES = {1: 5e-5, 2: 4e-5, 3: 4e-5, 4: 4e-5}
 
 _DATA_WORDS = re.compile("数据|信息|网络|政务|信用|电子|隐私|算法|平台|数字|统计|档案|密码|保密")
 _SENTENCE_END = re.compile("(?<=[。；！？])")
@@ -381,15 +393,27 @@ def policy_pieces(corpus_root: Path) -> list[Article]:
     return out
 
 
-def harden_policy(rows: Sequence[dict], dense: Dense) -> Iterator[Triple]:
+def policy_id(relevant: dict) -> str:
+    """The id that `policy_pieces` gives to the chunks of a labelled provision."""
+    return f"{''.join(relevant['title'].split())}#{relevant['article']}"
+
+
+def measuring_answers(paths: Sequence[Path]) -> frozenset[str]:
+    """Decisive provisions of the measuring queries: training neither asks for them nor pushes them away."""
+    rows = [json.loads(line) for path in paths for line in path.read_text("utf-8").splitlines()]
+    return frozenset(policy_id(r) for row in rows for r in row["relevant"] if r["grade"] >= 2)
+
+
+def harden_policy(rows: Sequence[dict], dense: Dense, measuring: frozenset[str]) -> Iterator[Triple]:
     """Policy queries against the best chunk of each decisive provision; near misses of the encoder as negatives."""
     at: dict[str, list[int]] = {}
     for n, piece in enumerate(dense.articles):
         at.setdefault(piece.id, []).append(n)
     for row, scores in zip(rows, dense.scores([r["query"] for r in rows]), strict=True):
-        ids = {f"{''.join(r['title'].split())}#{r['article']}": r["grade"] for r in row["relevant"]}
-        found = [dense.articles[max(at[i], key=scores.__getitem__)] for i, g in ids.items() if g >= 2 and i in at]
-        near = [a for a in dense.top(scores, 60) if a.id not in ids]
+        ids = {policy_id(r): r["grade"] for r in row["relevant"]}
+        wanted = [i for i, grade in ids.items() if grade >= 2 and i in at and i not in measuring]
+        found = [dense.articles[max(at[i], key=scores.__getitem__)] for i in wanted]
+        near = [a for a in dense.top(scores, 60) if a.id not in ids and a.id not in measuring]
         for p in found:
             yield Triple("policy_asked", row["query"], False, p, hard_negatives(near, found, 0, n=16), tuple(ids))
 
@@ -407,11 +431,13 @@ def harden(shared: Path, work: Path, folder: Path, asked: Path) -> None:
     train, _ = read_questions(shared / "bench" / "stard-train.jsonl")
     own = [json.loads(line) for line in (asked / "questions-statutes.jsonl").read_text("utf-8").splitlines()]
     policy = [json.loads(line) for line in (asked / "queries-encoder.jsonl").read_text("utf-8").splitlines()]
+    measuring = measuring_answers([asked / "queries-train.jsonl", shared / "gold" / "queries-dev.jsonl"])
     dense, lexical = Dense(encoder, national, passages, work), Lexical(national)
+    near = Dense(encoder, pieces, [p.text for p in pieces], work)
     groups = {
         "hard_question": list(harden_questions("hard_question", train, dense, lexical)),
         "asked": list(harden_questions("asked", own, dense, lexical)),
-        "policy_asked": list(harden_policy(policy, Dense(encoder, pieces, [p.text for p in pieces], work))),
+        "policy_asked": list(harden_policy(policy, near, measuring)),
     }
     for name, triples in groups.items():
         write_triples(work / f"{name}.jsonl", [t for t in triples if t.negatives])
@@ -467,6 +493,26 @@ def triple_from(row: dict) -> Triple:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where each packed token stands: its text, its place in the text, its cell in a padded table of (n, longest)."""
+
+    lengths: torch.Tensor
+    row: torch.Tensor
+    position: torch.Tensor
+    cell: torch.Tensor
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> Layout:
+        """The layout of texts of these numbers of tokens."""
+        import torch
+
+        each = torch.tensor(lengths)
+        longest = int(each.max())
+        row, position = (torch.arange(longest)[None] < each[:, None]).nonzero(as_tuple=True)
+        return cls(each, row, position, row * longest + position)
+
+
 class Bert:
     """The encoder's forward pass over packed tokens (no padding in the matrix products), for training on a CPU."""
 
@@ -478,43 +524,48 @@ class Bert:
 
     def __call__(self, sequences: Sequence[Sequence[int]]):
         """Token ids of each text to unit vectors (n, hidden)."""
+        from torch.nn import functional as F
+
+        layout = Layout.of([len(s) for s in sequences])
+        x = self.between(self.embedded(sequences, layout), layout, 0, self.layers)
+        return F.normalize(pooled(x.float(), layout), dim=1)
+
+    def embedded(self, sequences: Sequence[Sequence[int]], layout: Layout):
+        """What goes into the first layer (tokens, hidden)."""
+        import torch
+
+        ids, e = torch.tensor([i for s in sequences for i in s]), "embeddings."
+        x = (
+            self.w[e + "word_embeddings.weight"][ids]
+            + self.w[e + "position_embeddings.weight"][layout.position]
+            + self.w[e + "token_type_embeddings.weight"][0]
+        )
+        return self._norm(x, e + "LayerNorm")
+
+    def between(self, x, layout: Layout, first: int, last: int):
+        """States (tokens, hidden) through the layers from `first` up to, without, `last`."""
         import torch
         from torch.nn import functional as F
 
-        lengths = torch.tensor([len(s) for s in sequences])
-        n, longest = len(sequences), int(lengths.max())
-        mask = torch.arange(longest)[None] < lengths[:, None]
-        row, position = mask.nonzero(as_tuple=True)
-        flat = row * longest + position
-        bias = torch.zeros(n, 1, 1, longest).masked_fill_(~mask[:, None, None], -1e4)
+        n, longest, hidden = len(layout.lengths), int(layout.lengths.max()), x.shape[1]
+        outside = torch.arange(longest)[None] >= layout.lengths[:, None]
+        bias = torch.zeros(n, 1, 1, longest).masked_fill_(outside[:, None, None], -1e4)
         if torch.is_autocast_enabled("cpu"):
             bias = bias.bfloat16()
 
-        w = self.w
-        ids = torch.tensor([i for s in sequences for i in s])
-        e = "embeddings."
-        x = (
-            w[e + "word_embeddings.weight"][ids]
-            + w[e + "position_embeddings.weight"][position]
-            + w[e + "token_type_embeddings.weight"][0]
-        )
-        x = self._norm(x, e + "LayerNorm")
-        hidden = x.shape[1]
-        for layer in range(self.layers):
+        def split(t):
+            padded = t.new_zeros(n * longest, hidden).index_copy(0, layout.cell, t)
+            return padded.view(n, longest, self.heads, -1).transpose(1, 2)
+
+        for layer in range(first, last):
             p = f"encoder.layer.{layer}."
-
-            def split(t):
-                padded = t.new_zeros(n * longest, hidden).index_copy(0, flat, t)
-                return padded.view(n, longest, self.heads, -1).transpose(1, 2)
-
             q, k, v = (split(self._linear(x, f"{p}attention.self.{s}")) for s in ("query", "key", "value"))
             scores = (q @ k.transpose(-1, -2)) * (hidden // self.heads) ** -0.5 + bias
-            mixed = (scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(n * longest, hidden)[flat]
+            mixed = (scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(n * longest, hidden)[layout.cell]
             x = self._norm(self._linear(mixed, p + "attention.output.dense") + x, p + "attention.output.LayerNorm")
             inner = F.gelu(self._linear(x, p + "intermediate.dense"))
             x = self._norm(self._linear(inner, p + "output.dense") + x, p + "output.LayerNorm")
-        pooled = x.new_zeros(n, hidden, dtype=torch.float32).index_add(0, row, x.float()) / lengths[:, None]
-        return F.normalize(pooled, dim=1)
+        return x
 
     def _linear(self, x, name: str):
         from torch.nn import functional as F
@@ -525,6 +576,11 @@ class Bert:
         from torch.nn import functional as F
 
         return F.layer_norm(x, (x.shape[-1],), self.w[name + ".weight"], self.w[name + ".bias"], 1e-12)
+
+
+def pooled(x, layout: Layout):
+    """The mean state of each text (n, hidden)."""
+    return x.new_zeros(len(layout.lengths), x.shape[1]).index_add(0, layout.row, x) / layout.lengths[:, None]
 
 
 def encode_ids(tokenizer, texts: Sequence[str], limit: int) -> list[list[int]]:

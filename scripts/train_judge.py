@@ -23,6 +23,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from kb.align import Candidate, Duty, prepare
+from kb.cross_encoder import default_cross_encoder, fingerprint
 from kb.evaluate_gaps import Label, find_document, read_labels, reliability, resolve, score
 from kb.gaps import (
     CLASH,
@@ -39,9 +40,12 @@ from kb.gaps import (
     evidence_of,
     order_candidates,
     outside_scope,
+    pair_texts,
     probabilities,
+    with_relations,
+    worth_reading,
 )
-from kb.judge_model import load_model
+from kb.judge_model import FORMAT, load_model
 from kb.models import Assessment, Document, DocumentMeta, Requirement
 from kb.parse import parse
 from kb.scope import Scope, build_scope
@@ -67,6 +71,29 @@ class Row:
     duty: Duty
     found: list[Candidate]
     grades: list[int]
+
+
+class ReadCache:
+    """What the cross-encoder said of pairs, kept in one .npz file; another one starts anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.held, self.dirty = path, {}, False
+        if path.exists():
+            with np.load(path) as data:
+                if str(data["model"]) == fingerprint():
+                    self.held = dict(zip(map(tuple, data["pairs"].tolist()), data["shares"], strict=True))
+
+    def shares(self, pairs: Sequence[tuple[str, str]]) -> list[np.ndarray]:
+        wanted = [p for p in dict.fromkeys(pairs) if p not in self.held]
+        if wanted:
+            self.held.update(zip(wanted, default_cross_encoder().read(wanted), strict=True))
+            self.dirty = True
+        return [self.held[p] for p in pairs]
+
+    def save(self) -> None:
+        """Write the file where something was added."""
+        if self.dirty:
+            np.savez(self.path, pairs=list(self.held), shares=list(self.held.values()), model=fingerprint())
 
 
 class VectorCache:
@@ -199,12 +226,12 @@ def matrix(rows: Sequence[dict[str, float]], names: Sequence[str]) -> np.ndarray
     return np.array([[r.get(n, 0.0) for n in names] for r in rows], dtype=np.float32).astype(float)
 
 
-def fit_rank(rows: Sequence[Row]) -> dict:
+def fit_rank(rows: Sequence[Row], found: Sequence[Sequence[Candidate]]) -> dict:
     """A conditional logit: which candidate of one duty decides, whatever other duties look like; then scaled to probabilities.
 
     Against a classifier of single pairs it gave +1 to +2 points evidence@1 on the same held-out folds (docs/gaps.md).
     """
-    pairs = [c.features for r in rows for c in r.found]
+    pairs = [c.features for each in found for c in each]
     names = sorted({k for p in pairs for k in p})
     X = matrix(pairs, names)
     y = np.array([float(g == 2) for r in rows for g in r.grades])
@@ -242,31 +269,48 @@ def conditional_logit(Z: np.ndarray, y: np.ndarray, duty: np.ndarray) -> np.ndar
     return minimize(loss, np.zeros(Z.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
 
 
-def rank_with(data: dict) -> Callable[[Sequence[Candidate]], np.ndarray]:
+def score_with(data: dict) -> Callable[[Sequence[Candidate]], np.ndarray]:
     from kb.judge_model import _classifier
 
     model = _classifier(data)
     return lambda found: model.predict([c.features for c in found])[:, 1]
 
 
-def cases_of(rows: Sequence[Row], rank) -> list[Case]:
-    out = []
-    for row in rows:
-        shares = rank(row.found) if row.found else np.zeros(0)
-        ranked, ordered = order_candidates(row.found, shares, carried_out(row.requirement, row.national, row.scope))
+def read_rows(rows: Sequence[Row], first: dict, reads: ReadCache) -> list[list[Candidate]]:
+    """The candidates of each row with what the cross-encoder says of those that `first` finds worth reading."""
+    score = score_with(first)
+    chosen = [worth_reading(score(r.found)) if r.found else [] for r in rows]
+    pairs = [pair_texts(r.duty, r.scope, r.found[n]) for r, numbers in zip(rows, chosen, strict=True) for n in numbers]
+    shares = iter(reads.shares(pairs))
+    return [
+        with_relations(r.found, {n: next(shares) for n in numbers}) for r, numbers in zip(rows, chosen, strict=True)
+    ]
+
+
+def fit_ranks(rows: Sequence[Row], reads: ReadCache) -> tuple[dict, dict]:
+    """(which articles to read, the order once they are read)."""
+    first = fit_rank(rows, [r.found for r in rows])
+    return first, fit_rank(rows, read_rows(rows, first, reads))
+
+
+def cases_of(rows: Sequence[Row], ranks: tuple[dict, dict], reads: ReadCache) -> list[Case]:
+    out, rank = [], score_with(ranks[1])
+    for row, found in zip(rows, read_rows(rows, ranks[0], reads), strict=True):
+        shares = rank(found) if found else np.zeros(0)
+        ranked, ordered = order_candidates(found, shares, carried_out(row.requirement, row.national, row.scope))
         out.append(Case(row.duty, ranked, ordered, case_features(row.duty, row.national, row.scope, ranked, ordered)))
     return out
 
 
-def held_out_cases(rows: Sequence[Row], group: Callable[[Row], str], folds: int = 8) -> list[Case]:
+def held_out_cases(rows: Sequence[Row], group: Callable[[Row], str], reads: ReadCache, folds: int = 8) -> list[Case]:
     """Cases whose rank scores come from folds (of whole groups) that did not train on them."""
     groups = sorted({group(r) for r in rows})
     fold_of = {g: i % min(folds, len(groups)) for i, g in enumerate(groups)}
     cases: dict[int, Case] = {}
     for fold in sorted(set(fold_of.values())):
         inside = [i for i, r in enumerate(rows) if fold_of[group(r)] == fold]
-        rank = rank_with(fit_rank([r for r in rows if fold_of[group(r)] != fold] or rows))
-        for i, case in zip(inside, cases_of([rows[i] for i in inside], rank), strict=True):
+        ranks = fit_ranks([r for r in rows if fold_of[group(r)] != fold] or rows, reads)
+        for i, case in zip(inside, cases_of([rows[i] for i in inside], ranks, reads), strict=True):
             cases[i] = case
     return [cases[i] for i in range(len(rows))]
 
@@ -293,13 +337,15 @@ def fit_labels(rows: Sequence[Row], cases: Sequence[Case]) -> dict:
     }
 
 
-def fit(rows: Sequence[Row], group: Callable[[Row], str]) -> dict:
+def fit(rows: Sequence[Row], group: Callable[[Row], str], reads: ReadCache) -> dict:
     """The whole model; the labels are fitted on held-out rank scores."""
+    first, rank = fit_ranks(rows, reads)
     return {
-        "format": 1,
+        "format": FORMAT,
         "version": time.strftime("%Y-%m-%d"),
-        "rank": fit_rank(rows),
-        **fit_labels(rows, held_out_cases(rows, group)),
+        "first": first,
+        "rank": rank,
+        **fit_labels(rows, held_out_cases(rows, group, reads)),
         "calibration": [],
         "bias": {CLASH: CLASH_BIAS},
     }
@@ -329,15 +375,16 @@ def apply(model_data: dict, rows: Sequence[Row], cases: Sequence[Case]) -> list[
     return out
 
 
-def cross_validate(rows: Sequence[Row], group: Callable[[Row], str]) -> list[Assessment]:
+def cross_validate(rows: Sequence[Row], group: Callable[[Row], str], reads: ReadCache) -> list[Assessment]:
     """Every group judged by a model that saw nothing of it (rank scores: folds of whole groups)."""
-    cases = held_out_cases(rows, group, folds=99)
+    cases = held_out_cases(rows, group, reads, folds=99)
     rank = {"names": [], "classes": ["no", "yes"], "members": []}
     results: dict[int, Assessment] = {}
     for g in sorted({group(r) for r in rows}):
         test = [i for i, r in enumerate(rows) if group(r) == g]
         train = [i for i, r in enumerate(rows) if group(r) != g]
-        model = {"format": 1, "version": "cv", "rank": rank, "calibration": [], "bias": {CLASH: CLASH_BIAS}}
+        model = {"format": FORMAT, "version": "cv", "first": rank, "rank": rank}
+        model |= {"calibration": [], "bias": {CLASH: CLASH_BIAS}}
         model |= fit_labels([rows[i] for i in train], [cases[i] for i in train])
         for i, got in zip(test, apply(model, [rows[i] for i in test], [cases[i] for i in test]), strict=True):
             results[i] = got
@@ -398,12 +445,14 @@ def main() -> None:
         (lambda r: squeeze(r.label.title)),
         (lambda r: "|".join(sorted(map(squeeze, r.label.scope)))),
     )
-    model = fit(rows, by_document)
+    reads = ReadCache(args.cache.with_suffix(".read.npz"))
+    model = fit(rows, by_document, reads)
+    reads.save()
     write_model(args.out, model)
     runs: dict[str, list[Assessment]] = {}
     if not args.no_cv:
         for name, group in (("leave-one-document-out", by_document), ("leave-one-scope-out", by_scope)):
-            got = runs[name] = cross_validate(rows, group)
+            got = runs[name] = cross_validate(rows, group, reads)
             out = report(name, rows, got)
             for stem in dict.fromkeys(files.values()):
                 part = [i for i, r in enumerate(rows) if files[id(r)] == stem]
@@ -416,6 +465,7 @@ def main() -> None:
         write_model(args.out, model)
         if args.plot:
             args.plot.write_text(reliability_svg(rows, runs["leave-one-document-out"], model), encoding="utf-8")
+    reads.save()
     print(f"{args.out} written, {time.time() - began:.0f} s", file=sys.stderr)
 
 
