@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     import torch
 
 BATCH, HEAD_PEAK, WARM_UP = 32, 1e-3, 0.06
-PLANTED, FAR_PAIRS = 1200, 1500
+PLANTED = 1200
+FAR_SHARE = 0.45
+"""Pairs with nothing in common that are learned from, as a share of the others."""
 HEADS = 12
 KEPT_APART = 0.1
 """Share of the national documents that only the report sees."""
@@ -130,7 +132,8 @@ def passages_of(document: Document) -> dict[str, str]:
 def thinned(pairs: Sequence[Pair], rng: random.Random) -> list[Pair]:
     """The pairs with only some of those that have nothing in common, which the product rarely needs to be told."""
     far = [p for p in pairs if p.relation == 0]
-    return [p for p in pairs if p.relation] + rng.sample(far, min(len(far), FAR_PAIRS))
+    near = [p for p in pairs if p.relation]
+    return near + rng.sample(far, min(len(far), round(FAR_SHARE * len(near))))
 
 
 # --- planted pairs -----------------------------------------------------------------------------------------------
@@ -378,7 +381,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write, e.g. kb/cross_encoder_model")
     parser.add_argument("--start", type=Path, help="folder of a cross-encoder to go on from")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--peak", type=float, default=6e-5, help="highest learning rate of the layers")
+    parser.add_argument("--peak", type=float, default=1e-4, help="highest learning rate of the layers")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
