@@ -4,7 +4,8 @@ Words and vectors find passages on the same subject; whether one answers the dut
 lower layers of the bundled encoder read each text once, a few layers of its own read the pair. So a duty that
 meets five passages is read once, and so is a passage that meets a hundred duties (MacAvaney et al., 2020, "PreTTR").
 Every token is first told what the other text has for it: a shared run of tokens, its nearest token, and what that lacks
-(after Chen et al., 2017, "ESIM"); without it far more pairs are needed to learn to compare. Each pair is run alone, so that its shares do not depend on what else is judged.
+(after Chen et al., 2017, "ESIM"); without it far more pairs are needed to learn to compare. Each pair is run alone, so
+that its shares do not depend on what else is judged.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from kb.embed import BUNDLED_FOLDER, PASSAGE_PROMPT, clean, cores, digest
+from kb.embed import BUNDLED_FOLDER, PASSAGE_PROMPT, clean, cores, digest, one_core_session
 from kb.errors import EncoderError
 
 RELATIONS = ("none", "related", "partial", "covered", "conflict")
@@ -61,31 +62,25 @@ class CrossEncoder:
     """Two ONNX graphs: the encoder's lower layers for a text, layers of its own for a pair."""
 
     def __init__(self, folder: Path = FOLDER, encoder: Path = BUNDLED_FOLDER, threads: int | None = None) -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
             self._tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
-            self._lower, self._joint = (
-                onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-                for graph in (encoder / "lower.onnx", folder / "model.onnx")
-            )
+            self._lower = one_core_session(encoder / "lower.onnx")
+            self._joint = one_core_session(folder / "model.onnx")
         except Exception as error:  # both libraries raise their own types, some of them plain Exception
             raise EncoderError(
                 f"the cross-encoder in {folder} is missing or damaged: {str(error).splitlines()[0]}",
                 hint="reinstall the package",
             ) from error
-        self._threads = threads or cores()
+        self._pool = ThreadPoolExecutor(threads or cores(), thread_name_prefix="cross-encoder")
         self._states = functools.lru_cache(_KEPT)(self._run_lower)
 
     def read(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """Shares (n, len(RELATIONS)) of (duty, passage) pairs, float32, each row adding up to 1."""
         if not pairs:
             return np.zeros((0, len(RELATIONS)), np.float32)
-        with ThreadPoolExecutor(self._threads) as pool:
-            return np.stack(list(pool.map(self._run_pair, pairs)))
+        return np.stack(list(self._pool.map(self._run_pair, pairs)))
 
     def _run_pair(self, pair: tuple[str, str]) -> np.ndarray:
         (ids, duty), (others, passage) = self._states(pair[0], DUTY_TOKENS), self._states(pair[1], PASSAGE_TOKENS)

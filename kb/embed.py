@@ -18,11 +18,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from kb.errors import EncoderError
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Progress = Callable[[int, int], None]
 """Called as progress(done, total), in texts; total is constant during one call."""
@@ -123,6 +126,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def one_core_session(graph: Path) -> onnxruntime.InferenceSession:
+    """An ONNX graph that runs on one core: texts are run alone, several at a time on several threads."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+
 class BundledEncoder:
     """multilingual-e5-small, Chinese vocabulary, 8 bits, on onnxruntime and tokenizers; never imports torch."""
 
@@ -137,15 +149,12 @@ class BundledEncoder:
                 hint=_RESTORE,
             )
         try:
-            import onnxruntime
             from tokenizers import Tokenizer
+
+            self._tokenizer = Tokenizer.from_file(str(tokenizer))
+            self._session = one_core_session(model)
         except ImportError as error:
             raise EncoderError(f"the bundled encoder needs {error.name}", hint=f"pip install {error.name}") from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        try:
-            self._tokenizer = Tokenizer.from_file(str(tokenizer))
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # both libraries raise their own types, some of them plain Exception
             raise EncoderError(
                 f"the bundled encoder in {folder} is damaged: {str(error).splitlines()[0]}", hint=_RESTORE

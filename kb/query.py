@@ -19,6 +19,7 @@ from kb.segment import load_list, search_key
 
 MAX_QUERY_CHARS = 500
 # words in a query -> level; 省 and 市 alone are too common to mean a place. Named places stand in kb/data/places.yaml.
+_OTHER_PLACES = "外地|其他城市|别的城市|兄弟省市|各省|各地|各市"
 _LEVEL_WORDS = (
     ("shenzhen", re.compile(r"深圳|特区|本市|我市|我们市|市里")),
     ("guangdong", re.compile(r"广东|本省|我省|省里|粤")),
@@ -28,7 +29,7 @@ _LEVEL_WORDS = (
             r"国家(?:层面|规定|要求|标准|法律|政策|对应|依据|文件|有|怎么|是怎么|与|和)|上位法|全国性|中央|法律法规|国家(?=$|\s)"
         ),
     ),
-    ("peers", re.compile(r"外地|其他城市|别的城市|兄弟省市|各省|各地|各市|哪些地方(?=支持|在|有|已|出台)|地方规定")),
+    ("peers", re.compile(rf"{_OTHER_PLACES}|哪些地方(?=支持|在|有|已|出台)|地方规定")),
 )
 # 沪粤川: one-character names count only where at least two stand together
 _SHORT_RUN = re.compile(r"[京沪津渝冀晋辽苏浙皖闽赣鲁豫鄂湘粤桂琼川黔滇陕陇穗锡杭甬蓉深]{2,}")
@@ -40,7 +41,7 @@ _INTENTS = (
         "presence",
         re.compile(r"(?:有没有|有无|是否)[^，。；？]{0,4}(?:规定|条款|条文|要求|依据|涉及|写|提)|有没有(?=$|\s)"),
     ),
-    ("across", re.compile(r"各地|各省|各市|哪些(?:地方|省|市|城市)|其他城市|别的城市|外地|兄弟省市")),
+    ("across", re.compile(rf"{_OTHER_PLACES}|哪些(?:地方|省|市|城市)")),
     ("comparison", re.compile(r"对照|区别|比较|对比|异同|有什么不同|差异")),
     (
         "definition",

@@ -489,8 +489,10 @@ def _in_turn_with_others(order: Sequence[Candidate], inside: frozenset[int], lev
 
     Where it has none, the others show what it would be.
     """
-    own = [c for c in order if (c.doc in inside if inside else c.level in levels)]
-    others = [c for c in order if c not in own]
+    own: list[Candidate] = []
+    others: list[Candidate] = []
+    for c in order:
+        (own if (c.doc in inside if inside else c.level in levels) else others).append(c)
     return [c for pair in zip_longest(own, others) for c in pair if c]
 
 

@@ -1,8 +1,8 @@
 """Labelled pairs of a national duty and a local passage in, the weights of the cross-encoder out.
 
-The cross-encoder (kb/cross_encoder.py) takes the states of the encoder's lower layers for both texts, which never change, and reads
-them together in a few layers of its own. This script computes the lower states once, trains those layers and a small
-head, and reports on documents kept apart. How the labels came about: docs/gaps.md.
+The cross-encoder (kb/cross_encoder.py) takes the states of the encoder's lower layers for both texts, which never
+change, and reads them together in a few layers of its own. This script computes the lower states once, trains those
+layers and a small head, and reports on documents kept apart. How the labels came about: docs/gaps.md.
 
     python scripts/train_cross_encoder.py --pairs tests/eval/pairs-relation.jsonl --shared ../shared \\
         --base WORK/base.safetensors --tokenizer WORK/tokenizer.json --out kb/cross_encoder_model
@@ -34,6 +34,7 @@ from kb.cross_encoder import (
     SOFTNESS,
     shared_runs,
 )
+from kb.embed import PASSAGE_PROMPT
 from kb.evaluate_gaps import fingerprint
 from kb.gaps import rule_window
 from kb.models import Document, DocumentMeta
@@ -274,7 +275,7 @@ def lower_states(texts: Sequence[str], limit: int, weights: dict, tokenizer) -> 
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         for start in range(0, len(texts), 32):
             part = texts[start : start + 32]
-            ids = encode_ids(tokenizer, [f"passage: {t}" for t in part], limit)
+            ids = encode_ids(tokenizer, [PASSAGE_PROMPT + t for t in part], limit)
             layout = Layout.of([len(i) for i in ids])
             x = bert.between(bert.embedded(ids, layout), layout, 0, LOWER_LAYERS).bfloat16()
             out |= dict(zip(part, map(Lower, ids, x.split([len(i) for i in ids])), strict=True))

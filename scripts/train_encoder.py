@@ -1,9 +1,9 @@
 """Statute questions and mined pairs in, adapted encoder weights out.
 
 Four steps, each a subcommand: `mine` writes training triples from the benchmark articles, the STARD training questions
-and the policy texts; `train` runs contrastive learning on a CPU with the embeddings
-and the lower layers frozen; `harden` adds questions of our own and passages that the encoder of the round before confuses
-with the answer, for the next round; `blend` averages the weights of two rounds, which keeps what the earlier one knew.
+and the policy texts; `train` runs contrastive learning on a CPU with the embeddings and the lower layers frozen;
+`harden` adds questions of our own and passages that the encoder of the round before confuses with the answer, for the
+next round; `blend` averages the weights of two rounds, which keeps what the earlier one knew.
 Mined data stay outside the repository; the recipe, the seed and the numbers are in docs/encoder.md.
 
     python scripts/train_encoder.py mine   --shared DIR --out WORK
@@ -671,13 +671,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--round", type=int, choices=tuple(ROUNDS), required=True)
     p.add_argument("--threads", type=int, default=1)
     p.set_defaults(run=lambda a: train(a.work, a.start, a.round, Plan(peak_rate=PEAK_RATES[a.round]), a.threads))
-    p = steps.add_parser("harden", help="triples for round two or three")
+    p = steps.add_parser("harden", help="triples for a later round")
     p.add_argument("--shared", type=Path, required=True, help="folder with bench/ and corpus/")
     p.add_argument("--work", type=Path, required=True)
     p.add_argument("--encoder", type=Path, required=True, help="encoder folder of the round before")
     p.add_argument("--asked", type=Path, required=True, help="folder of questions-statutes and queries-encoder.jsonl")
     p.set_defaults(run=lambda a: harden(a.shared, a.work, a.encoder, a.asked))
-    p = steps.add_parser("blend", help="average adapted and original weights")
+    p = steps.add_parser("blend", help="average the weights of two rounds")
     for name in ("--base", "--adapted", "--out"):
         p.add_argument(name, type=Path, required=True)
     p.add_argument("--share", type=float, required=True, help="weight of the adapted model, 0 to 1")
