@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from kb.align import Candidate, Duty, prepare
 from kb.cross_encoder import default_cross_encoder, fingerprint
+from kb.embed import load_encoder
 from kb.evaluate_gaps import Label, find_document, read_labels, reliability, resolve, score
 from kb.gaps import (
     CLASH,
@@ -73,53 +74,30 @@ class Row:
     grades: list[int]
 
 
-class ReadCache:
-    """What the cross-encoder said of pairs, kept in one .npz file; another one starts anew."""
+class ModelCache:
+    """What a model gave for texts, or for pairs of texts, kept in one .npz file; another model starts anew."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.held, self.dirty = path, {}, False
+    def __init__(self, path: Path, model: str, compute: Callable[[list], np.ndarray]) -> None:
+        self.path, self.model, self.compute, self.held, self.dirty = path, model, compute, {}, False
         if path.exists():
             with np.load(path) as data:
-                if str(data["model"]) == fingerprint():
-                    self.held = dict(zip(map(tuple, data["pairs"].tolist()), data["shares"], strict=True))
+                if "model" in data and str(data["model"]) == model:
+                    keys = (tuple(k) if isinstance(k, list) else k for k in data["keys"].tolist())
+                    self.held = dict(zip(keys, data["values"], strict=True))
 
-    def shares(self, pairs: Sequence[tuple[str, str]]) -> list[np.ndarray]:
-        wanted = [p for p in dict.fromkeys(pairs) if p not in self.held]
+    def of(self, keys: Sequence) -> np.ndarray:
+        """Values float32 (n, numbers) in the order asked; only what is not held is computed."""
+        wanted = [k for k in dict.fromkeys(keys) if k not in self.held]
         if wanted:
-            self.held.update(zip(wanted, default_cross_encoder().read(wanted), strict=True))
+            self.held.update(zip(wanted, self.compute(wanted), strict=True))
             self.dirty = True
-        return [self.held[p] for p in pairs]
+        return np.array([self.held[k] for k in keys], dtype=np.float32)
 
     def save(self) -> None:
         """Write the file where something was added."""
         if self.dirty:
-            np.savez(self.path, pairs=list(self.held), shares=list(self.held.values()), model=fingerprint())
-
-
-class VectorCache:
-    """Encoder vectors kept in one .npz file, keyed by text; another encoder starts anew."""
-
-    def __init__(self, path: Path, encoder_name: str | None) -> None:
-        from kb.embed import load_encoder
-
-        self.path, self.encoder, self.held, self.dirty = path, load_encoder(encoder_name), {}, False
-        if path.exists():
-            with np.load(path) as data:
-                if "encoder" in data and str(data["encoder"]) == self.encoder.fingerprint:
-                    self.held = dict(zip(data["texts"].tolist(), data["vectors"], strict=True))
-
-    def passages(self, texts: Sequence[str]) -> np.ndarray:
-        wanted = [t for t in dict.fromkeys(texts) if t not in self.held]
-        if wanted:
-            self.held.update(zip(wanted, self.encoder.encode_passages(wanted), strict=True))
-            self.dirty = True
-        return np.array([self.held[t] for t in texts], dtype=np.float32)
-
-    def save(self) -> None:
-        """Write the file where something was added."""
-        if self.dirty:
-            vectors = np.array(list(self.held.values()), dtype=np.float32)
-            np.savez(self.path, texts=np.array(list(self.held)), vectors=vectors, encoder=self.encoder.fingerprint)
+            values = np.array(list(self.held.values()), dtype=np.float32)
+            np.savez(self.path, keys=np.array(list(self.held)), values=values, model=self.model)
 
 
 def load_documents(corpus: Path) -> dict[str, Document]:
@@ -144,22 +122,22 @@ def load_documents_plain(corpus: Path) -> dict[str, Document]:
 
 
 def build_rows(
-    labels: Sequence[Label], documents: dict[str, Document], vectors: VectorCache, weight: float = 1.0
+    labels: Sequence[Label], documents: dict[str, Document], vectors: ModelCache, weight: float = 1.0
 ) -> list[Row]:
     nationals: dict[str, National] = {}
     scopes: dict[tuple[str, ...], Scope] = {}
     requirements = [resolve(label, documents) for label in labels]
-    vectors.passages([r.full_text for r in requirements])  # one large batch
+    vectors.of([r.full_text for r in requirements])  # one large batch
     rows = []
     for label, requirement in zip(labels, requirements, strict=True):
         document = find_document(label.title, documents)
         key = tuple(sorted(map(squeeze, label.scope)))
         if document.doc_id not in nationals:
-            nationals[document.doc_id] = build_national(document, vectors.passages)
+            nationals[document.doc_id] = build_national(document, vectors.of)
         if key not in scopes:
-            scopes[key] = build_scope([find_document(t, documents) for t in label.scope], vectors.passages)
+            scopes[key] = build_scope([find_document(t, documents) for t in label.scope], vectors.of)
         national, scope = nationals[document.doc_id], scopes[key]
-        duty = prepare(requirement, document.meta.title, vectors.passages([requirement.full_text])[0])
+        duty = prepare(requirement, document.meta.title, vectors.of([requirement.full_text])[0])
         found = described(duty, national, scope)
         names = [
             (squeeze(scope.articles[c.article].document.meta.title), scope.articles[c.article].provision.label)
@@ -276,24 +254,24 @@ def score_with(data: dict) -> Callable[[Sequence[Candidate]], np.ndarray]:
     return lambda found: model.predict([c.features for c in found])[:, 1]
 
 
-def read_rows(rows: Sequence[Row], first: dict, reads: ReadCache) -> list[list[Candidate]]:
+def read_rows(rows: Sequence[Row], first: dict, reads: ModelCache) -> list[list[Candidate]]:
     """The candidates of each row with what the cross-encoder says of those that `first` finds worth reading."""
     score = score_with(first)
     chosen = [worth_reading(score(r.found)) if r.found else [] for r in rows]
     pairs = [pair_texts(r.duty, r.scope, r.found[n]) for r, numbers in zip(rows, chosen, strict=True) for n in numbers]
-    shares = iter(reads.shares(pairs))
+    shares = iter(reads.of(pairs))
     return [
         with_relations(r.found, {n: next(shares) for n in numbers}) for r, numbers in zip(rows, chosen, strict=True)
     ]
 
 
-def fit_ranks(rows: Sequence[Row], reads: ReadCache) -> tuple[dict, dict]:
+def fit_ranks(rows: Sequence[Row], reads: ModelCache) -> tuple[dict, dict]:
     """(which articles to read, the order once they are read)."""
     first = fit_rank(rows, [r.found for r in rows])
     return first, fit_rank(rows, read_rows(rows, first, reads))
 
 
-def cases_of(rows: Sequence[Row], ranks: tuple[dict, dict], reads: ReadCache) -> list[Case]:
+def cases_of(rows: Sequence[Row], ranks: tuple[dict, dict], reads: ModelCache) -> list[Case]:
     out, rank = [], score_with(ranks[1])
     for row, found in zip(rows, read_rows(rows, ranks[0], reads), strict=True):
         shares = rank(found) if found else np.zeros(0)
@@ -302,7 +280,7 @@ def cases_of(rows: Sequence[Row], ranks: tuple[dict, dict], reads: ReadCache) ->
     return out
 
 
-def held_out_cases(rows: Sequence[Row], group: Callable[[Row], str], reads: ReadCache, folds: int = 8) -> list[Case]:
+def held_out_cases(rows: Sequence[Row], group: Callable[[Row], str], reads: ModelCache, folds: int = 8) -> list[Case]:
     """Cases whose rank scores come from folds (of whole groups) that did not train on them."""
     groups = sorted({group(r) for r in rows})
     fold_of = {g: i % min(folds, len(groups)) for i, g in enumerate(groups)}
@@ -337,7 +315,7 @@ def fit_labels(rows: Sequence[Row], cases: Sequence[Case]) -> dict:
     }
 
 
-def fit(rows: Sequence[Row], group: Callable[[Row], str], reads: ReadCache) -> dict:
+def fit(rows: Sequence[Row], group: Callable[[Row], str], reads: ModelCache) -> dict:
     """The whole model; the labels are fitted on held-out rank scores."""
     first, rank = fit_ranks(rows, reads)
     return {
@@ -375,7 +353,7 @@ def apply(model_data: dict, rows: Sequence[Row], cases: Sequence[Case]) -> list[
     return out
 
 
-def cross_validate(rows: Sequence[Row], group: Callable[[Row], str], reads: ReadCache) -> list[Assessment]:
+def cross_validate(rows: Sequence[Row], group: Callable[[Row], str], reads: ModelCache) -> list[Assessment]:
     """Every group judged by a model that saw nothing of it (rank scores: folds of whole groups)."""
     cases = held_out_cases(rows, group, reads, folds=99)
     rank = {"names": [], "classes": ["no", "yes"], "members": []}
@@ -430,7 +408,8 @@ def main() -> None:
     args = parser.parse_args()
     began = time.time()
     documents = load_documents_plain(args.corpus) if args.plain else load_documents(args.corpus)
-    vectors = VectorCache(args.cache, args.encoder)
+    encoder = load_encoder(args.encoder)
+    vectors = ModelCache(args.cache, encoder.fingerprint, encoder.encode_passages)
     rows: list[Row] = []
     files: dict[int, str] = {}
     for path, weight in (*((p, 1.0) for p in args.labels), *((p, EXTRA_WEIGHT) for p in args.extra)):
@@ -445,7 +424,7 @@ def main() -> None:
         (lambda r: squeeze(r.label.title)),
         (lambda r: "|".join(sorted(map(squeeze, r.label.scope)))),
     )
-    reads = ReadCache(args.cache.with_suffix(".read.npz"))
+    reads = ModelCache(args.cache.with_suffix(".read.npz"), fingerprint(), default_cross_encoder().read)
     model = fit(rows, by_document, reads)
     reads.save()
     write_model(args.out, model)
