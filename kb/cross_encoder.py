@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,11 @@ class CrossEncoder:
         """Shares (n, len(RELATIONS)) of (duty, passage) pairs, float32, each row adding up to 1."""
         if not pairs:
             return np.zeros((0, len(RELATIONS)), np.float32)
-        return np.stack(list(self._pool.map(self._run_pair, pairs)))
+        return np.stack([future.result() for future in self.begin(pairs)])
+
+    def begin(self, pairs: Sequence[tuple[str, str]]) -> list[Future[np.ndarray]]:
+        """The shares (len(RELATIONS),) of each pair, read in the background."""
+        return [self._pool.submit(self._run_pair, pair) for pair in pairs]
 
     def _run_pair(self, pair: tuple[str, str]) -> np.ndarray:
         (ids, duty), (others, passage) = self._states(pair[0], DUTY_TOKENS), self._states(pair[1], PASSAGE_TOKENS)

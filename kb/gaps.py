@@ -8,9 +8,8 @@ align.py. Every label names its rule; below the set confidence the printed label
 from __future__ import annotations
 
 import functools
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,21 +26,18 @@ from kb.align import (
     refers_to_national,
     similarities,
 )
-from kb.cross_encoder import ANSWERS, RELATIONS, default_cross_encoder, window
 from kb.edits import Edit, core_of, frame_edits, frame_share
 from kb.elements import amounts_of
 from kb.judge_model import Classifier, JudgeModel, default_model
 from kb.models import Assessment, Document, Evidence, Provision, Requirement
+from kb.reading import Reading, worth_reading
 from kb.requirements import extract, is_policy
 from kb.scope import Encode, LocalRule, Scope, canonical, content_words, coverage, weight
 
 THRESHOLD = 0.4
-_BATCH = 64
-"""Duties that are scored together; more would only take memory."""
+_BATCH, _PART = 64, 8
+"""Duties that are scored together, more would only take memory; and that are described before their reading begins."""
 EVIDENCE = 5
-READ, WORTH = 4, 0.02
-"""So many articles at most are read together with the duty, those but the first only with this share or more of being the
-decisive one; the rest is ranked by words and vectors alone."""
 NOT_APPLICABLE, CLASH, COVERED, PARTIAL, DIRECT, MISSING, UNDETERMINED = (
     "不适用",
     "疑似不一致",
@@ -168,10 +164,25 @@ def build_cases(
     duties: Sequence[tuple[Duty, Pool | None]], national: National, scope: Scope, model: JudgeModel
 ) -> list[Case]:
     """Rank the local articles for some duties and describe the best of them; the scorers run once for all."""
-    found = [described(duty, national, scope, pool) for duty, pool in duties]
-    found = _read(duties, found, scope, model)
+    return _cases(_begin_reading(duties, national, scope, model), national, scope, model)
+
+
+def _begin_reading(
+    duties: Sequence[tuple[Duty, Pool | None]], national: National, scope: Scope, model: JudgeModel
+) -> Reading:
+    """The candidates of some duties, the best of them handed to the cross-encoder; nothing is read where step 1 decides."""
+    reading = Reading(scope)
+    for part in (duties[i : i + _PART] for i in range(0, len(duties), _PART)):
+        found = [described(duty, national, scope, pool) for duty, pool in part]
+        for (duty, _), each, shares in zip(part, found, _predict(model.first, found), strict=True):
+            reading.add(duty, each, () if outside_scope(duty.requirement, scope) else worth_reading(shares))
+    return reading
+
+
+def _cases(reading: Reading, national: National, scope: Scope, model: JudgeModel) -> list[Case]:
+    found = reading.results()
     out = []
-    for (duty, _), each, shares in zip(duties, found, _predict(model.rank, found), strict=True):
+    for duty, each, shares in zip(reading.duties, found, _predict(model.rank, found), strict=True):
         ranked, ordered = order_candidates(each, shares, carried_out(duty.requirement, national, scope))
         out.append(Case(duty, ranked, ordered, case_features(duty, national, scope, ranked, ordered)))
     return out
@@ -181,60 +192,6 @@ def _predict(scorer: Classifier, found: Sequence[Sequence[Candidate]]) -> list[n
     """The scorer's probability of each candidate, one array for each duty."""
     scores = scorer.predict([c.features for each in found for c in each])[:, 1]
     return np.split(scores, np.cumsum([len(each) for each in found])[:-1])
-
-
-def _read(
-    duties: Sequence[tuple[Duty, Pool | None]], found: list[list[Candidate]], scope: Scope, model: JudgeModel
-) -> list[list[Candidate]]:
-    """The candidates with what the cross-encoder says of those worth reading; nothing is read where step 1 decides."""
-    chosen = [
-        [] if outside_scope(duty.requirement, scope) else worth_reading(shares)
-        for (duty, _), shares in zip(duties, _predict(model.first, found), strict=True)
-    ]
-    pairs = [
-        pair_texts(duty, scope, each[n])
-        for (duty, _), each, numbers in zip(duties, found, chosen, strict=True)
-        for n in numbers
-    ]
-    shares = iter(default_cross_encoder().read(pairs))
-    return [
-        with_relations(each, {n: next(shares) for n in numbers}) for each, numbers in zip(found, chosen, strict=True)
-    ]
-
-
-def worth_reading(shares: Sequence[float]) -> list[int]:
-    """Positions of the candidates that are read: the best few by words and vectors."""
-    best = sorted(range(len(shares)), key=lambda i: (-shares[i], i))[:READ]
-    return [i for n, i in enumerate(best) if n == 0 or shares[i] >= WORTH]
-
-
-def pair_texts(duty: Duty, scope: Scope, candidate: Candidate) -> tuple[str, str]:
-    """What the cross-encoder reads of a duty and a candidate: the duty with its lead-in, the article around its best rule."""
-    rule = scope.rules[candidate.rule].requirement
-    return duty.requirement.full_text, rule_window(scope.articles[candidate.article].provision, rule)
-
-
-def rule_window(provision: Provision, rule: Requirement) -> str:
-    """What is read of an article for one of its rules."""
-    return window(provision.text, max(0, rule.start - provision.start), rule.end - provision.start)
-
-
-def with_relations(found: Sequence[Candidate], read: Mapping[int, np.ndarray]) -> list[Candidate]:
-    """Candidates with log odds of each relation where they were read, and a mark that they were."""
-    return [
-        replace(c, features=c.features | relation_features(read[n])) if n in read else c for n, c in enumerate(found)
-    ]
-
-
-def relation_features(shares: np.ndarray) -> dict[str, float]:
-    """Log odds of each relation, and of any that answers the duty."""
-    odds = {f"rel_{name}": _log_odds(share) for name, share in zip(RELATIONS, shares, strict=True)}
-    return odds | {"read": 1.0, "rel_answers": _log_odds(sum(shares[RELATIONS.index(r)] for r in ANSWERS))}
-
-
-def _log_odds(share: float) -> float:
-    share = min(max(float(share), 0.002), 0.998)
-    return math.log(share / (1 - share))
 
 
 def described(duty: Duty, national: National, scope: Scope, pool: Pool | None = None) -> list[Candidate]:
@@ -570,15 +527,27 @@ def judge_duties(
     threshold: float = THRESHOLD,
 ) -> list[Assessment]:
     """Judge prepared duties, in order; a pool that is known already is not sought again."""
+    batches = (duties[i : i + _BATCH] for i in range(0, len(duties), _BATCH))
     out = []
-    for batch in (duties[i : i + _BATCH] for i in range(0, len(duties), _BATCH)):
-        cases = build_cases(batch, national, scope, model)
+    for reading in _one_ahead(_begin_reading(batch, national, scope, model) for batch in batches):
+        cases = _cases(reading, national, scope, model)
         for case, shares in zip(cases, probabilities(cases, national, scope, model), strict=True):
             label = choose(shares, model.bias)
             sure = label == NOT_APPLICABLE or not case.ranked
             confidence = shares[label] if sure else model.calibrate(shares[label])
             out.append(_assessment(case, national, scope, label, confidence, threshold))
     return out
+
+
+def _one_ahead(items: Iterable[Reading]) -> Iterator[Reading]:
+    """Each of the items once the next one has been made: what one waits for goes on meanwhile."""
+    last = None
+    for item in items:
+        if last is not None:
+            yield last
+        last = item
+    if last is not None:
+        yield last
 
 
 def _assessment(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _KEPT = 4000
 """Documents whose rows are kept, the latest; their duties go with them."""
 _JUDGE = (
-    *("gaps", "align", "edits", "scope", "requirements", "elements", "judge_model", "cross_encoder"),
+    *("gaps", "align", "edits", "scope", "requirements", "elements", "judge_model", "reading", "cross_encoder"),
     *("numerals", "segment", "rows"),
 )
 

@@ -4,7 +4,7 @@ The cross-encoder (kb/cross_encoder.py) takes the states of the encoder's lower 
 change, and reads them together in a few layers of its own. This script computes the lower states once, trains those
 layers and a small head, and reports on documents kept apart. How the labels came about: docs/gaps.md.
 
-    python scripts/train_cross_encoder.py --pairs tests/eval/pairs-relation.jsonl --shared ../shared \\
+    python scripts/train_cross_encoder.py --pairs tests/eval/pairs-*.jsonl --shared ../shared \\
         --base WORK/base.safetensors --tokenizer WORK/tokenizer.json --out kb/cross_encoder_model
 """
 
@@ -36,9 +36,9 @@ from kb.cross_encoder import (
 )
 from kb.embed import PASSAGE_PROMPT
 from kb.evaluate_gaps import fingerprint
-from kb.gaps import rule_window
 from kb.models import Document, DocumentMeta
 from kb.parse import parse
+from kb.reading import rule_window
 from kb.requirements import extract
 from kb.scope import rules_of
 
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 
 BATCH, HEAD_PEAK, WARM_UP = 32, 1e-3, 0.06
 PLANTED = 1200
+DROPPED = 0.1
+"""Share of the numbers of a text's states set to nothing in training; without it, texts are learned by heart."""
+AVERAGED = 0.998
+"""What ships is a running mean of the weights with this memory a step."""
 FAR_SHARE = 0.45
 """Pairs with nothing in common that are learned from, as a share of the others."""
 HEADS = 12
@@ -73,23 +77,45 @@ class Pair:
 # --- labelled pairs ----------------------------------------------------------------------------------------------
 
 
-def read_pairs(path: Path, shared: Path) -> list[Pair]:
-    """Labelled pairs with their texts, which the label file names by document and fingerprint only."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def read_pairs(paths: Sequence[Path], shared: Path) -> list[Pair]:
+    """Labelled pairs with their texts, which the label files name by document and fingerprint only.
+
+    A line has `pairs` of [duty, passage, relation], or `edits` of [duty, passage, changed side, replacements, relation]:
+    a pair as a rule-maker could have written it, with the relation it then has.
+    """
+    rows = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     held = documents_of(rows, shared)
     duties = {t: duties_of(held[t]) for t in dict.fromkeys(r["title"] for r in rows)}
     passages = {t: passages_of(held[t]) for t in dict.fromkeys(r["local"] for r in rows)}
     out, lost = [], 0
     for row in rows:
-        title, local = row["title"], row["local"]
-        for duty, passage, relation in row["pairs"]:
-            if duty in duties[title] and passage in passages[local]:
-                pair = Pair(duties[title][duty], passages[local][passage], RELATIONS.index(relation), title)
-                out.append(pair)
+        known_duties, known_passages = duties[row["title"]], passages[row["local"]]
+        for duty, passage, *change, relation in (*row.get("pairs", ()), *row.get("edits", ())):
+            texts = edited(known_duties.get(duty), known_passages.get(passage), *change)
+            if texts:
+                out.append(Pair(*texts, RELATIONS.index(relation), row["title"]))
             else:
                 lost += 1
     print(f"{len(out)} labelled pairs found, {lost} not found in the texts as they are read now", flush=True)
     return out
+
+
+def edited(
+    duty: str | None, passage: str | None, side: str = "", replacements: Sequence[tuple[str, str]] = ()
+) -> tuple[str, str] | None:
+    """Both texts with the replacements in that `side` ("duty", "passage"); None where one does not stand there just once.
+
+    White space does not count when a piece is sought: the labels quote texts without it.
+    """
+    texts = {"duty": duty, "passage": passage}
+    if not duty or not passage:
+        return None
+    for old, new in replacements:
+        found = list(re.finditer(r"\s*".join(map(re.escape, old)), texts[side]))
+        if len(found) != 1:
+            return None
+        texts[side] = texts[side][: found[0].start()] + new + texts[side][found[0].end() :]
+    return texts["duty"], texts["passage"]
 
 
 def documents_of(rows: Sequence[dict], shared: Path) -> dict[str, Document]:
@@ -294,6 +320,8 @@ def train(
         {"params": list(joint.head.values()), "lr": HEAD_PEAK, "peak": HEAD_PEAK},
     ]
     optimiser = torch.optim.AdamW(plan, weight_decay=0.01)
+    weights = [t for group in plan for t in group["params"]]
+    mean = [t.detach().clone() for t in weights]
     steps = epochs * (len(pairs) // BATCH)
     began, step, recent = time.monotonic(), 0, None
     for _ in range(epochs):
@@ -304,17 +332,29 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * min(1.0, share)
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                logits = joint([(states[0][p.duty], states[1][p.passage]) for p in batch])
+                logits = joint([(dropped(states[0][p.duty]), dropped(states[1][p.passage])) for p in batch])
             loss = F.cross_entropy(logits.float(), torch.tensor([p.relation for p in batch]))
             optimiser.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_([t for g in plan for t in g["params"]], 1.0)
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimiser.step()
             step += 1
+            with torch.no_grad():
+                torch._foreach_lerp_(mean, weights, 1 - min(AVERAGED, (1 + step) / (10 + step)))
             recent = loss.item() if recent is None else 0.95 * recent + 0.05 * loss.item()
             if step % 25 == 0:
                 print(f"{step}/{steps} {time.monotonic() - began:.0f}s loss {recent:.3f}", flush=True)
-        print(report(test, states, joint), flush=True)
+    with torch.no_grad():
+        for tensor, average in zip(weights, mean, strict=True):
+            tensor.copy_(average)
+    print(report(test, states, joint), flush=True)
+
+
+def dropped(text: Lower) -> Lower:
+    """The text with some numbers of its states missing."""
+    from torch.nn import functional as F
+
+    return Lower(text.ids, F.dropout(text.states, DROPPED))
 
 
 def report(pairs: Sequence[Pair], states: tuple[dict, dict], joint: Joint) -> str:
@@ -375,7 +415,7 @@ def main() -> None:
     from tokenizers import Tokenizer
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=Path, required=True)
+    parser.add_argument("--pairs", type=Path, nargs="+", required=True)
     parser.add_argument("--base", type=Path, required=True, help="float weights of the encoder")
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--shared", type=Path, required=True, help="folder with bench/ and corpus/")

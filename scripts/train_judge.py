@@ -41,14 +41,12 @@ from kb.gaps import (
     evidence_of,
     order_candidates,
     outside_scope,
-    pair_texts,
     probabilities,
-    with_relations,
-    worth_reading,
 )
 from kb.judge_model import FORMAT, load_model
 from kb.models import Assessment, Document, DocumentMeta, Requirement
 from kb.parse import parse
+from kb.reading import pair_texts, with_relations, worth_reading
 from kb.scope import Scope, build_scope
 from kb.segment import squeeze
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kb.cross_encoder import RELATIONS, WINDOW, CrossEncoder, default_cross_encoder, shared_runs, window
 from kb.errors import EncoderError
-from kb.gaps import relation_features
+from kb.reading import relation_features
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
@@ -105,6 +105,31 @@ def test_a_planted_change_is_one_change_with_a_known_relation(kind, relation):
 def test_a_change_that_does_not_apply_is_none():
     train_cross_encoder = pytest.importorskip("train_cross_encoder")
     assert train_cross_encoder.change("本条例适用于本市。", "number", random.Random(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("side", "replacements", "expected"),
+    [
+        ("passage", [["三十日", "六十日"]], ("甲应当备案。", "经营者应当在六十日内备 案。")),
+        ("passage", [["备案", "审批"]], ("甲应当备案。", "经营者应当在三十日内审批。")),  # white space does not count
+        ("duty", [["甲", "乙"], ["备案", "报告"]], ("乙应当报告。", "经营者应当在三十日内备 案。")),
+        ("passage", [["年", "月"]], None),  # not there
+        (
+            "passage",
+            [["十", "百"], ["百", "千"], ["者", "人"], ["在", ""]],
+            ("甲应当备案。", "经营人应当三千日内备 案。"),
+        ),
+    ],
+)
+def test_an_edited_pair_is_the_text_with_its_replacements(side, replacements, expected):
+    train_cross_encoder = pytest.importorskip("train_cross_encoder")
+    assert train_cross_encoder.edited("甲应当备案。", "经营者应当在三十日内备 案。", side, replacements) == expected
+
+
+def test_a_piece_that_stands_twice_is_no_edit():
+    train_cross_encoder = pytest.importorskip("train_cross_encoder")
+    assert train_cross_encoder.edited("甲应当备案。", "应当甲，应当乙。", "passage", [["应当", "可以"]]) is None
+    assert train_cross_encoder.edited(None, "应当甲。", "passage", []) is None
 
 
 def test_the_graph_computes_what_was_trained():
