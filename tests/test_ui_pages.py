@@ -181,6 +181,13 @@ def test_without_an_index_the_page_says_how_to_build_one(app, monkeypatch, tmp_p
     assert any("还没有索引" in w.value for w in app.warning)
 
 
+def test_a_wrong_setting_is_said_on_the_page(app, monkeypatch):
+    monkeypatch.setenv("KB_MAX_PAGES", "many")
+    app.run()
+    assert not app.exception
+    assert any("单个文件的页数上限" in e.value for e in app.error)
+
+
 def test_labels_and_their_colours_match():
     from kb.ui.names import LABEL_COLORS, LABEL_CSS, LABEL_HELP
 

@@ -80,12 +80,19 @@ ABOUT = "**对标** · 数据治理政策知识库。结论由程序比对得出
 
 
 def run() -> None:
-    """Draw the navigation and the page that the address names."""
+    """Draw the navigation and the page that the address names; what went wrong, a setting too, is said on the page."""
     st.set_page_config(
         page_title="对标 · 数据治理政策知识库", page_icon="📚", layout="wide", menu_items={"About": ABOUT}
     )
     st.html(STYLE + (DARK if dark() else ""))
-    _signed_in_or_stop()
+    try:
+        _signed_in_or_stop()
+        _draw()
+    except KbError as error:
+        st.error(of_error(error))
+
+
+def _draw() -> None:
     pages = [
         st.Page(_opener(module), title=title, icon=icon, url_path=path, default=path == "overview")
         for path, title, icon, module in PAGES
@@ -95,10 +102,7 @@ def run() -> None:
     # noted before the fragment looks, or a window opened before a rebuild would reload for ever
     st.session_state["drawn_from"] = current_generation(settings().index)
     _follow_index()
-    try:
-        chosen.run()
-    except KbError as error:
-        st.error(of_error(error))
+    chosen.run()
 
 
 def _signed_in_or_stop() -> None:
