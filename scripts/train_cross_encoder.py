@@ -58,6 +58,8 @@ KEPT_APART = 0.1
 """Share of the national documents that only the report sees."""
 
 _SENTENCE = re.compile(r"[^。；]{18,140}[。；]")
+_HEADING = re.compile("^第[一二三四五六七八九十百]{1,5}条[\\s　]*")
+_NUMERALS = "二三四五六七八九"
 _DUTY = re.compile("应当|不得|必须|可以|禁止")
 _NUMBER = re.compile(
     "[一二三四五六七八九十]+(?=个?(?:工作)?日|个?月|年|万元|倍|次)|[0-9]+(?=个?(?:工作)?日|个?月|年|万元|%)"
@@ -80,22 +82,27 @@ class Pair:
 def read_pairs(paths: Sequence[Path], shared: Path) -> list[Pair]:
     """Labelled pairs with their texts, which the label files name by document and fingerprint only.
 
-    A line has `pairs` of [duty, passage, relation], or `edits` of [duty, passage, changed side, replacements, relation]:
-    a pair as a rule-maker could have written it, with the relation it then has.
+    A line has `pairs` of [duty, passage, relation]; or `edits` of [duty, passage, changed side, replacements, relation], a
+    pair as a rule-maker could have written it, with the relation it then has; or `written` of [duty, text, relation].
     """
     rows = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     held = documents_of(rows, shared)
     duties = {t: duties_of(held[t]) for t in dict.fromkeys(r["title"] for r in rows)}
-    passages = {t: passages_of(held[t]) for t in dict.fromkeys(r["local"] for r in rows)}
+    passages = {t: passages_of(held[t]) for t in dict.fromkeys(r["local"] for r in rows if "local" in r)}
+    others = [s for texts in passages.values() for t in texts.values() for s in _SENTENCE.findall(t)]
     out, lost = [], 0
     for row in rows:
-        known_duties, known_passages = duties[row["title"]], passages[row["local"]]
-        for duty, passage, *change, relation in (*row.get("pairs", ()), *row.get("edits", ())):
-            texts = edited(known_duties.get(duty), known_passages.get(passage), *change)
-            if texts:
-                out.append(Pair(*texts, RELATIONS.index(relation), row["title"]))
-            else:
-                lost += 1
+        asked, local = duties[row["title"]], passages.get(row.get("local"), {})
+        found = [
+            *((edited(asked.get(d), local.get(p)), relation) for d, p, relation in row.get("pairs", ())),
+            *((edited(asked.get(d), local.get(p), *edit), relation) for d, p, *edit, relation in row.get("edits", ())),
+            *(
+                (edited(asked.get(d), in_article(text, others)), relation)
+                for d, text, relation in row.get("written", ())
+            ),
+        ]
+        out += [Pair(*texts, RELATIONS.index(relation), row["title"]) for texts, relation in found if texts]
+        lost += sum(texts is None for texts, _ in found)
     print(f"{len(out)} labelled pairs found, {lost} not found in the texts as they are read now", flush=True)
     return out
 
@@ -118,11 +125,26 @@ def edited(
     return texts["duty"], texts["passage"]
 
 
+def in_article(text: str, others: Sequence[str]) -> str:
+    """A written passage as it would stand in an article: other sentences around it, a heading or a cut before it.
+
+    Passages that answer were written longer than those that do not, those that differ with more semicolons; here length,
+    heading and semicolons say nothing of the relation.
+    """
+    rng = random.Random(text)
+    text = _HEADING.sub("", text).replace("；", "。").rstrip("。") + "。"
+    before, after, length = [], [], rng.uniform(70, 190)
+    while others and len(text) + sum(map(len, before + after)) < length - 25:
+        rng.choice((before, after)).append(rng.choice(others))
+    head = rng.choices((f"第{rng.choice(_NUMERALS)}十{rng.choice(_NUMERALS)}条　", "…", ""), (13, 4, 3))[0]
+    return head + "".join((*before, text, *after))
+
+
 def documents_of(rows: Sequence[dict], shared: Path) -> dict[str, Document]:
     """The documents that rows name: of the policy corpus by title, else put together from the benchmark's articles."""
     from kb import corpus
 
-    wanted = {row[side] for row in rows for side in ("title", "local")}
+    wanted = {row[side] for row in rows for side in ("title", "local") if side in row}
     out = {d.meta.title: d for d in corpus.load(shared / "corpus").documents if d.meta.title in wanted}
     for level, name in (("national", "statutes-national"), ("peers", "statutes-local")):
         laws: dict[str, list[dict]] = {}

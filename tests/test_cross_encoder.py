@@ -132,6 +132,16 @@ def test_a_piece_that_stands_twice_is_no_edit():
     assert train_cross_encoder.edited(None, "应当甲。", "passage", []) is None
 
 
+def test_a_written_passage_stands_in_an_article():
+    train_cross_encoder = pytest.importorskip("train_cross_encoder")
+    text = "第五条　市网信部门应当每年公布检查结果。"
+    others = ["经营者应当保存交易记录，期限不少于三年。"]
+    got = train_cross_encoder.in_article(text, others)
+    assert "市网信部门应当每年公布检查结果。" in got and "第五条" not in got
+    assert got == train_cross_encoder.in_article(text, others)
+    assert got.replace(others[0], "").lstrip("…第二三四五六七八九十条　") == "市网信部门应当每年公布检查结果。"
+
+
 def test_the_graph_computes_what_was_trained():
     """The shipped 8-bit graph against the training code with the same weights in float."""
     torch = pytest.importorskip("torch")

@@ -12,6 +12,7 @@ from kb.segment import squeeze
 
 EVAL = Path(__file__).parent / "eval"
 QUERY_FILES = ("queries-train.jsonl", "queries-encoder.jsonl")
+PAIR_FILES = ("pairs-relation.jsonl", "pairs-edited.jsonl", "pairs-written.jsonl")
 
 
 def rows(path: Path) -> list[dict]:
@@ -49,13 +50,31 @@ def test_statute_questions_name_articles_of_the_benchmark_that_no_reference_ques
     assert not named & reference
 
 
-def test_labelled_pairs_name_no_document_of_the_measuring_duties(shared):
+@pytest.mark.parametrize("pairs", PAIR_FILES)
+def test_labelled_pairs_name_no_document_of_the_measuring_duties(pairs, shared):
     """National documents of all development files, and the local ones of the second and third, are in no labelled pair."""
     titles: set[str] = set()
     for name in ("gaps-dev.jsonl", "gaps-dev-2.jsonl", "gaps-dev-3.jsonl"):
         for row in rows(shared / "gold" / name):
             titles |= {squeeze(row["title"]), *(map(squeeze, row["scope"]) if name != "gaps-dev.jsonl" else ())}
     titles |= {t.removeprefix("中华人民共和国") for t in titles}
-    for row in rows(EVAL / "pairs-relation.jsonl"):
+    for row in rows(EVAL / pairs):
         assert squeeze(row["title"]) not in titles, row["title"]
-        assert squeeze(row["local"]) not in titles, row["local"]
+        assert squeeze(row.get("local", "")) not in titles, row["local"]
+
+
+def test_labelled_pairs_have_the_form_that_training_reads():
+    relations = {"none", "related", "partial", "covered", "conflict"}
+    for name, key, numbers in zip(PAIR_FILES, ("pairs", "edits", "written"), (3, 5, 3), strict=True):
+        for row in rows(EVAL / name):
+            assert row[key], row["title"]
+            for pair in row[key]:
+                assert len(pair) == numbers and pair[-1] in relations, (name, pair)
+                assert len(pair[0]) == 16, (name, pair)
+
+
+def test_an_edit_names_a_side_and_quotes_no_more_than_a_clause():
+    for row in rows(EVAL / "pairs-edited.jsonl"):
+        for _, _, side, replacements, _ in row["edits"]:
+            assert side in ("duty", "passage")
+            assert replacements and all(0 < len(old) <= 40 for old, _ in replacements), replacements
