@@ -6,7 +6,7 @@ import pytest
 
 from kb.embed import load_encoder
 
-FLOOR = 15
+FLOOR = 21
 
 
 @pytest.mark.slow
