@@ -8,8 +8,9 @@ align.py. Every label names its rule; below the set confidence the printed label
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -157,14 +158,8 @@ def silent_label(duty: Requirement, document: Document) -> str:
 
 def build_case(duty: Duty, national: National, scope: Scope, model: JudgeModel | None = None) -> Case:
     """One duty with its ranked candidates and what the scorer sees of it."""
-    return build_cases([(duty, None)], national, scope, model or default_model())[0]
-
-
-def build_cases(
-    duties: Sequence[tuple[Duty, Pool | None]], national: National, scope: Scope, model: JudgeModel
-) -> list[Case]:
-    """Rank the local articles for some duties and describe the best of them; the scorers run once for all."""
-    return _cases(_begin_reading(duties, national, scope, model), national, scope, model)
+    model = model or default_model()
+    return _cases(_begin_reading([(duty, None)], national, scope, model), national, scope, model)[0]
 
 
 def _begin_reading(
@@ -180,6 +175,7 @@ def _begin_reading(
 
 
 def _cases(reading: Reading, national: National, scope: Scope, model: JudgeModel) -> list[Case]:
+    """The duties that were read, each with its candidates ranked and the best of them described; the ranking runs once."""
     found = reading.results()
     out = []
     for duty, each, shares in zip(reading.duties, found, _predict(model.rank, found), strict=True):
@@ -528,8 +524,11 @@ def judge_duties(
 ) -> list[Assessment]:
     """Judge prepared duties, in order; a pool that is known already is not sought again."""
     batches = (duties[i : i + _BATCH] for i in range(0, len(duties), _BATCH))
+    begun = (_begin_reading(batch, national, scope, model) for batch in batches)
     out = []
-    for reading in _one_ahead(_begin_reading(batch, national, scope, model) for batch in batches):
+    for reading, _ in itertools.pairwise(
+        itertools.chain(begun, (None,))
+    ):  # the next batch is begun before this one ends
         cases = _cases(reading, national, scope, model)
         for case, shares in zip(cases, probabilities(cases, national, scope, model), strict=True):
             label = choose(shares, model.bias)
@@ -537,17 +536,6 @@ def judge_duties(
             confidence = shares[label] if sure else model.calibrate(shares[label])
             out.append(_assessment(case, national, scope, label, confidence, threshold))
     return out
-
-
-def _one_ahead(items: Iterable[Reading]) -> Iterator[Reading]:
-    """Each of the items once the next one has been made: what one waits for goes on meanwhile."""
-    last = None
-    for item in items:
-        if last is not None:
-            yield last
-        last = item
-    if last is not None:
-        yield last
 
 
 def _assessment(

@@ -2,7 +2,8 @@
 
 The cross-encoder (kb/cross_encoder.py) takes the states of the encoder's lower layers for both texts, which never
 change, and reads them together in a few layers of its own. This script computes the lower states once, trains those
-layers and a small head, and reports on documents kept apart. How the labels came about: docs/gaps.md.
+layers and a small head, and reports on documents kept apart. Edited and written pairs come first, real pairs alone
+last (`--pairs tests/eval/pairs-relation.jsonl --start ...`). How the labels came about, and why: docs/gaps.md.
 
     python scripts/train_cross_encoder.py --pairs tests/eval/pairs-*.jsonl --shared ../shared \\
         --base WORK/base.safetensors --tokenizer WORK/tokenizer.json --out kb/cross_encoder_model
@@ -94,13 +95,9 @@ def read_pairs(paths: Sequence[Path], shared: Path) -> list[Pair]:
     for row in rows:
         asked, local = duties[row["title"]], passages.get(row.get("local"), {})
         found = [
-            *((edited(asked.get(d), local.get(p)), relation) for d, p, relation in row.get("pairs", ())),
-            *((edited(asked.get(d), local.get(p), *edit), relation) for d, p, *edit, relation in row.get("edits", ())),
-            *(
-                (edited(asked.get(d), in_article(text, others)), relation)
-                for d, text, relation in row.get("written", ())
-            ),
-        ]
+            (edited(asked.get(d), local.get(p), *edit), relation)
+            for d, p, *edit, relation in (*row.get("pairs", ()), *row.get("edits", ()))
+        ] + [(edited(asked.get(d), in_article(text, others)), relation) for d, text, relation in row.get("written", ())]
         out += [Pair(*texts, RELATIONS.index(relation), row["title"]) for texts, relation in found if texts]
         lost += sum(texts is None for texts, _ in found)
     print(f"{len(out)} labelled pairs found, {lost} not found in the texts as they are read now", flush=True)

@@ -96,6 +96,7 @@ class ModelCache:
         if self.dirty:
             values = np.array(list(self.held.values()), dtype=np.float32)
             np.savez(self.path, keys=np.array(list(self.held)), values=values, model=self.model)
+            self.dirty = False
 
 
 def load_documents(corpus: Path) -> dict[str, Document]:
