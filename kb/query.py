@@ -7,6 +7,7 @@ off by its key.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from kb.models import LEVELS
 from kb.segment import load_list, search_key
 
 MAX_QUERY_CHARS = 500
+_LONGEST_TERM = 12
+_LIST_MARK = re.compile(r"[、和与及]|以及")
 # words in a query -> level; 省 and 市 alone are too common to mean a place. Named places stand in kb/data/places.yaml.
 _OTHER_PLACES = "外地|其他城市|别的城市|兄弟省市|各省|各地|各市"
 _LEVEL_WORDS = (
@@ -105,6 +108,11 @@ class Query:
         return frozenset(m for r in self.of("intent") for m in r.means)
 
     @property
+    def compares_levels(self) -> bool:
+        """A comparison of levels or places; one of two terms (有什么区别) is none."""
+        return "comparison" in self.intents and ("across" in self.intents or len(self.of("place")) > 1)
+
+    @property
     def added_words(self) -> tuple[str, ...]:
         """Statutory wording for everyday words, without repetition."""
         return tuple(dict.fromkeys(m for kind in ("wording", "number") for r in self.of(kind) for m in r.means))
@@ -114,7 +122,14 @@ def understand(text: str, *, ignore: Collection[str] = ()) -> Query:
     """Read a query; `ignore` lists keys of readings that the user switched off."""
     text = re.sub(r"\s+", " ", text).strip()[:MAX_QUERY_CHARS].translate(_simplified())
     key_text = search_key(text)
-    readings = (*_places(key_text), *_dates(key_text), *_intents(key_text), *_wording(key_text), *_numbers(key_text))
+    readings = (
+        *_places(key_text),
+        *_dates(key_text),
+        *_intents(key_text),
+        *_shared_heads(key_text),
+        *_wording(key_text),
+        *_numbers(key_text),
+    )
     return Query(text, tuple(r for r in readings if r.key not in ignore))
 
 
@@ -195,6 +210,32 @@ def _wording(text: str) -> list[Reading]:
         if said and fresh:
             out.append(Reading(f"wording:{said}", "wording", said, fresh))
     return out
+
+
+def _shared_heads(text: str) -> list[Reading]:
+    """Terms of a list in full: 数据持有权、使用权 also means 数据使用权. Only terms of the dictionary are completed."""
+    out, head = [], ""
+    for before, after in itertools.pairwise(_LIST_MARK.split(text)):
+        head = _term_at_end(before) or head
+        for said, full in (
+            (after[:n], head[:cut] + after[:n])
+            for cut in range(len(head) - 1, 1, -1)
+            for n in range(min(len(after), _LONGEST_TERM), 1, -1)
+        ):
+            if full in _terms() and full not in text:
+                out.append(Reading(f"wording:{full}", "wording", said, (full,)))
+                break
+    return out
+
+
+def _term_at_end(text: str) -> str:
+    """The longest term of the dictionary that a text ends with, or ""."""
+    return next((text[i:] for i in range(max(0, len(text) - _LONGEST_TERM), len(text) - 2) if text[i:] in _terms()), "")
+
+
+@functools.cache
+def _terms() -> frozenset[str]:
+    return frozenset(load_list("userdict.txt"))
 
 
 def _numbers(text: str) -> list[Reading]:

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
-FEATURES = (
+import numpy as np
+
+FIRST_FEATURES = (
     "fused",
     "meaning",
     "meaning_added",
@@ -35,6 +37,8 @@ FEATURES = (
     "short",
     "long",
 )
+FEATURES = (*FIRST_FEATURES, "like_leaders", "behind_own")
+"""What the first ranking sees, and what the second: the same with what the first says (kb.feedback)."""
 ANSWER_FEATURES = (
     "dense",
     "stands_out",
@@ -52,7 +56,8 @@ ANSWER_FEATURES = (
 class Candidate:
     """One provision found for a query; `features` explain its rank, named as in FEATURES.
 
-    `dense` is the cosine of its best sentence (0 without vectors) and `lexical` its score by words.
+    `dense` is the cosine of its best sentence (0 without vectors), `lexical` its score by words, `vector` that of its best
+    sentence.
     """
 
     seq: int
@@ -62,6 +67,7 @@ class Candidate:
     dense: float = 0.0
     lexical: float = 0.0
     features: Mapping[str, float] = field(default_factory=dict)
+    vector: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     def parts(self) -> dict[str, float]:
         """The features by name, as the model sees them; what was not computed is 0."""
@@ -70,8 +76,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Weights of the ranking score, and of the probability that anything held answers a query."""
+    """Weights of the two ranking scores, and of the probability that anything held answers a query."""
 
+    first: Mapping[str, float]
     rank: Mapping[str, float]
     answer: Mapping[str, float]
     answer_bias: float
@@ -125,9 +132,9 @@ def answer_probability(features: Mapping[str, float], model: Model) -> float:
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
 
 
-def rank_score(candidate: Candidate, model: Model) -> float:
+def rank_score(candidate: Candidate, weights: Mapping[str, float]) -> float:
     """Linear score; higher is better."""
-    return sum(weight * candidate.features.get(name, 0.0) for name, weight in model.rank.items())
+    return sum(weight * candidate.features.get(name, 0.0) for name, weight in weights.items())
 
 
 @functools.cache

@@ -12,15 +12,16 @@ import re
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 import numpy as np
 
-from kb import segment
+from kb import nearby, segment
 from kb.chunk import sentences
 from kb.cite import Citation, parse_query
 from kb.evidence import Asked, best_by_provision, standing, text_features
+from kb.feedback import with_feedback
 from kb.fuse import fuse_rrf
 from kb.index import DocumentInfo, Library
 from kb.metadata import status_on
@@ -64,6 +65,7 @@ class Parts:
     dense: bool = True
     wording: bool = True
     rerank: bool = True
+    feedback: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,15 @@ def search(
 
 
 def examine(
-    library: Library, query: str, filters: Filters | None = None, parts: Parts | None = None
+    library: Library, query: str, parts: Parts | None = None, model: Model | None = None
 ) -> tuple[list[Candidate], dict[str, float]]:
-    """What the ranking sees for a query, best first, and what the answer model sees: for fitting and for looking into a result."""
-    run = _Run(library, understand(query), filters or Filters(), DEPTH, parts or Parts())
+    """What the ranking sees for a query, best first, and what the answer model sees: for fitting and for looking into a result.
+
+    Args:
+        model: ranks instead of the one that ships.
+    """
+    run = _Run(library, understand(query), Filters(), DEPTH, parts or Parts())
+    run.model = model or run.model
     ranked = run.ranked([])
     return ranked, run.answer_features(ranked)
 
@@ -153,6 +160,15 @@ class _Found:
     fused: float
     typed: float
     added: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What the vectors say of a provision: features, the cosine and the vector of its best sentence."""
+
+    features: Mapping[str, float] = field(default_factory=dict)
+    cosine: float = 0.0
+    vector: np.ndarray | None = None
 
 
 class _Run:
@@ -217,25 +233,36 @@ class _Run:
             return self._document_opening(cited, docs)
         asked = self._texts(text, source[1] if source else "")
         found = self._retrieve(asked, docs)
-        comparing = bool(source) or "comparison" in self.query.intents
+        comparing = bool(source) or self.query.compares_levels
         inside = frozenset(self.library.document_seq(d) for d in cited) if cited and not comparing else frozenset()
         if inside:
             found = self._retrieve(asked, inside if docs is None else inside & docs) | found
-        order = sorted(self._candidates(asked, found, inside), key=lambda c: (-self._score(c), c.seq))
+        order = self._ordered(self._candidates(asked, found, inside))
         if source:
             order = [c for c in order if c.doc != source[0]]
         if "across" in self.query.intents:
             order = _spread(order, [self._score(c) for c in order])
-        if "comparison" in self.query.intents:
+        if self.query.compares_levels:
             order = _by_level_in_turn(order)
         elif "presence" in self.query.intents:
             order = _in_turn_with_others(order, inside, self.query.places)
         return _current_first(order)
 
+    def _ordered(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Best first. The leaders of a first ranking are evidence for the places after the first."""
+
+        def place(candidate: Candidate) -> tuple[float, int]:
+            return -self._score(candidate), candidate.seq
+
+        if not candidates or not (self.parts.rerank and self.parts.feedback):
+            return sorted(candidates, key=place)
+        leader, *others = with_feedback(candidates, [rank_score(c, self.model.first) for c in candidates])
+        return [leader, *sorted(others, key=place)]
+
     def _score(self, candidate: Candidate) -> float:
         if not self.parts.rerank:
             return candidate.features.get("fused", 0.0)
-        return rank_score(candidate, self.model)
+        return rank_score(candidate, self.model.rank if self.parts.feedback else self.model.first)
 
     def _narrowed(self) -> Filters:
         """Dates said in words are filters; a counterpart question searches the level it asks for."""
@@ -292,15 +319,30 @@ class _Run:
                     lexical[name] = dict(found)
                     rankings[f"lexical_{name}"] = [seq for seq, _ in found[:DEPTH]]
         if self.vectors:
-            _, rows = self.library.vectors.search(self._vectors(texts), DEPTH * 4, docs)
-            for name, chunk_seqs in zip(texts, rows, strict=True):
-                provisions = self.library.chunk_provisions[chunk_seqs[chunk_seqs >= 0]]
-                rankings[f"dense_{name}"] = list(dict.fromkeys(provisions.tolist()))[:DEPTH]
+            rankings |= {f"dense_{name}": seqs for name, seqs in self._by_meaning(texts, docs).items()}
         fused = fuse_rrf(list(rankings.values()), weights=[_RRF_WEIGHTS[name] for name in rankings])[:DEPTH]
         return {
             seq: _Found(score * 60, lexical.get("typed", {}).get(seq, 0.0), lexical.get("added", {}).get(seq, 0.0))
             for seq, score in fused
         }
+
+    def _by_meaning(self, texts: Mapping[str, str], docs: frozenset[int] | None) -> dict[str, list[int]]:
+        """The DEPTH best provisions by vectors for each text; in a large library what stands near them counts too."""
+        large = self.library.manifest["counts"]["provisions"] >= nearby.LARGE
+        cosines, chunk_seqs = self.library.vectors.search(
+            self._vectors(texts), nearby.POOL if large else DEPTH * 4, docs
+        )
+        out = {}
+        for name, scores, rows in zip(texts, cosines, chunk_seqs, strict=True):
+            rows = rows[rows >= 0]
+            provisions = self.library.chunk_provisions[rows]
+            _, first = np.unique(provisions, return_index=True)
+            first.sort()
+            found = provisions[first]
+            if large:
+                found = nearby.with_neighbours(found, scores[first], self.library.chunk_docs[rows][first])
+            out[name] = [int(seq) for seq in found[:DEPTH]]
+        return out
 
     def _vectors(self, texts: Mapping[str, str]) -> np.ndarray:
         """Query vectors in the order of the texts; each text is encoded once a search."""
@@ -328,8 +370,8 @@ class _Run:
             info = self.library.documents[doc]
             score = found[seq]
             current = self._counts_as_current(info)
-            features = text_features(asked, provision, info.meta) | meanings.get(seq, {})
-            cosine = features.pop("cosine", 0.0)
+            meaning = meanings.get(seq, _Meaning())
+            features = text_features(asked, provision, info.meta) | meaning.features
             cited = float(doc in inside)
             features |= {
                 "fused": score.fused,
@@ -339,26 +381,35 @@ class _Run:
                 "in_cited": cited,
                 "cited_and_said": cited * features["coverage"],
             }
-            out.append(Candidate(seq, doc, info.meta.level, current, cosine, max(score.typed, score.added), features))
+            by_words = max(score.typed, score.added)
+            out.append(
+                Candidate(seq, doc, info.meta.level, current, meaning.cosine, by_words, features, meaning.vector)
+            )
         return out
 
-    def _meanings(self, texts: Mapping[str, str], seqs: Sequence[int]) -> dict[int, dict[str, float]]:
-        """For each provision how its best sentence stands among the candidates by meaning, and its cosine."""
+    def _meanings(self, texts: Mapping[str, str], seqs: Sequence[int]) -> dict[int, _Meaning]:
+        """For each provision how its best sentence stands among the candidates by meaning."""
         if not self.vectors or not seqs:
             return {}
         chunk_rows = [self.library.chunks_of(seq) for seq in seqs]
         kept = [(seq, rows) for seq, rows in zip(seqs, chunk_rows, strict=True) if len(rows)]
         starts = np.cumsum([0, *(len(rows) for _, rows in kept)])[:-1]
         chunk_seqs = [row for _, rows in kept for row in rows]
-        best, rows = best_by_provision(self.library.vectors.vectors(chunk_seqs), self._vectors(texts), starts.tolist())
+        vectors = self.library.vectors.vectors(chunk_seqs)
+        best, rows = best_by_provision(vectors, self._vectors(texts), starts.tolist())
         names = list(texts)
         main = names.index("source") if "source" in names else 0
         extra = names.index("added") if "added" in names else None
-        columns = {"cosine": best[main], "meaning": standing(best[main])}
+        cosines, columns = best[main], {"meaning": standing(best[main])}
         if extra is not None:
-            columns |= {"cosine": np.maximum(best[main], best[extra]), "meaning_added": standing(best[extra])}
-        self.best_chunks |= {seq: chunk_seqs[row] for (seq, _), row in zip(kept, rows, strict=True)}
-        return {seq: {name: float(column[i]) for name, column in columns.items()} for i, (seq, _) in enumerate(kept)}
+            cosines = np.maximum(cosines, best[extra])
+            columns["meaning_added"] = standing(best[extra])
+        out = {}
+        for i, ((seq, _), row) in enumerate(zip(kept, rows, strict=True)):
+            self.best_chunks[seq] = chunk_seqs[row]
+            features = {name: float(column[i]) for name, column in columns.items()}
+            out[seq] = _Meaning(features, float(cosines[i]), vectors[row])
+        return out
 
     def _counts_as_current(self, info: DocumentInfo) -> bool:
         """In force on the day asked about; for a question about drafts, the drafts."""

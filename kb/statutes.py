@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kb import segment
+import numpy as np
+
+from kb import nearby, segment
 from kb.cache import Cache
 from kb.embed import Encoder
 from kb.errors import UsageError
@@ -23,6 +25,8 @@ from kb.metrics import ndcg, percentile, reciprocal_rank
 from kb.store import FaissStore, TantivyStore
 
 DEPTH = 100
+MEANING_DEPTH = 300
+"""Articles by vectors that are fused; deeper than what is counted, since words lift some of them."""
 MEANING_WEIGHT = 6.0
 """Say of the vectors in the fusion, words having 1. Nothing re-ranks here, so the fusion itself must know that vectors answer
 more questions than words: fused alone, tests/eval/queries-train.jsonl has nDCG@10 .703, .737, .741, .747 and .751 with 1, 2, 3, 4
@@ -91,7 +95,7 @@ def evaluate_statutes(
         TantivyStore.build(Path(folder) / "lexical", _lexical_rows(articles))
         lexical = TantivyStore(Path(folder) / "lexical")
         vectors = _vector_store(Path(folder) / "vectors.faiss", articles, encoder, cache, progress) if encoder else None
-        ids = [a.article_id for a in articles]
+        ids, laws = [a.article_id for a in articles], _laws(articles)
         runs: dict[str, list[list[str]]] = {"hybrid": [], "lexical": [], "dense": []}
         times = []
         for question in questions:
@@ -101,8 +105,7 @@ def evaluate_statutes(
             by_words = [seq for seq, _ in lexical.search(terms, DEPTH, None)]
             by_meaning = []
             if vectors and encoder:
-                _, found = vectors.search(encoder.encode_queries([question.text]), DEPTH, None)
-                by_meaning = [int(seq) for seq in found[0] if seq >= 0]
+                by_meaning = _by_meaning(vectors, encoder.encode_queries([question.text]), laws)
             fused = [seq for seq, _ in fuse_rrf([by_words, by_meaning], weights=[1.0, MEANING_WEIGHT])][:DEPTH]
             times.append((time.perf_counter() - started) * 1000)
             for name, order in (("hybrid", fused), ("lexical", by_words), ("dense", by_meaning)):
@@ -111,6 +114,22 @@ def evaluate_statutes(
     parts = {name: _numbers(questions, runs[name]) for name in used}
     best = parts["hybrid" if encoder else "lexical"]
     return {"n": len(questions), **best, "p50_ms": round(percentile(times, 50), 1), "parts": parts}
+
+
+def _by_meaning(vectors: FaissStore, query: np.ndarray, laws: np.ndarray) -> list[int]:
+    """The MEANING_DEPTH best articles by vectors; in a large collection their neighbours count as in `kb.search`."""
+    large = len(laws) >= nearby.LARGE
+    cosines, found = vectors.search(query, nearby.POOL if large else MEANING_DEPTH, None)
+    seqs = found[0][found[0] >= 0]
+    if large:
+        seqs = nearby.with_neighbours(seqs, cosines[0], laws[seqs])
+    return [int(seq) for seq in seqs[:MEANING_DEPTH]]
+
+
+def _laws(articles: Sequence[Article]) -> np.ndarray:
+    """A number for the law of each article."""
+    numbers: dict[str, int] = {}
+    return np.asarray([numbers.setdefault(a.law, len(numbers)) for a in articles])
 
 
 def _lexical_rows(articles: Iterable[Article]) -> Iterator[dict]:
@@ -126,8 +145,6 @@ def _lexical_rows(articles: Iterable[Article]) -> Iterator[dict]:
 
 
 def _vector_store(file: Path, articles, encoder: Encoder, cache: Cache, progress: Progress | None) -> FaissStore:
-    import numpy as np
-
     texts = [a.passage for a in articles]
     cache.embed(encoder, texts, progress)
     FaissStore.build(file, cache.vectors(encoder, texts), encoder.dim)

@@ -27,6 +27,7 @@ VARIANTS: tuple[tuple[str, Parts, tuple[str, ...]], ...] = (
     ("places in words", Parts(), ("place",)),
     ("intent", Parts(), ("intent",)),
     ("re-ranking (fusion alone)", Parts(rerank=False), ()),
+    ("what the leaders say (first ranking alone)", Parts(feedback=False), ()),
     ("words (meaning alone)", Parts(lexical=False), ()),
     ("meaning (words alone)", Parts(dense=False), ()),
 )

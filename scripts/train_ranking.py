@@ -3,10 +3,11 @@
     KB_CORPUS=../shared/corpus KB_INDEX=FOLDER python scripts/train_ranking.py [--write]
 
 Ranking: pairwise logistic regression (RankNet with a linear model; Burges et al. 2005) on the features of kb.ranking, over
-pairs (relevant, not relevant) of one query, pulled towards a stated prior. Answering: logistic regression; the line is
-drawn where KEPT of the answerable queries stay answered when they are held out. Both for an index with vectors and for
-words alone. Everything printed is held out: folds are by the document that answers a query, so no document teaches
-the weights it is judged by. Needs an index, with vectors, of the corpus the labels speak of.
+pairs (relevant, not relevant) of one query, pulled towards a stated prior; once for the first ranking, once for the second
+with what the first says of each candidate. Answering: logistic regression; the line is drawn where KEPT of the answerable
+queries stay answered when they are held out. Both for an index with vectors and for words alone. Everything printed is held
+out: folds are by the document that answers a query, so no document teaches the weights it is judged by. Needs an index,
+with vectors, of the corpus the labels speak of.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from kb.evaluate import LabelledQuery, read_queries
+from kb.feedback import with_feedback
 from kb.index import Library
 from kb.metrics import ndcg, reciprocal_rank
-from kb.ranking import ANSWER_FEATURES, FEATURES
+from kb.ranking import ANSWER_FEATURES, FEATURES, FIRST_FEATURES, Candidate, Model, rank_score
 from kb.search import Parts, examine
 from kb.segment import squeeze
 from kb.settings import load_settings
@@ -60,19 +62,25 @@ PRIOR = {
 # share of answerable queries that must stay answered; the nearest texts are shown for the others all the same
 KEPT = 0.94
 MODES = {"hybrid": Parts(), "words": Parts(dense=False)}
+# how strongly the fit is pulled towards the prior; the best of .001 to .04 on documents held out
+PULL = {"hybrid": 0.01, "words": 0.003}
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one query shows: features and grades of its candidates, all positive grades, the answer features, its fold."""
+    """What one query shows: its candidates and their grades, all positive grades, the answer features, its fold."""
 
     query: LabelledQuery
-    x: np.ndarray
+    candidates: tuple[Candidate, ...]
     grades: np.ndarray
     ideal: list[float]
     answer: np.ndarray
-    cosines: np.ndarray
     fold: int
+
+    def x(self, names: Sequence[str]) -> np.ndarray:
+        """Features (candidates, names)."""
+        rows = [[c.features.get(name, 0.0) for name in names] for c in self.candidates]
+        return np.asarray(rows, dtype=float).reshape(-1, len(names))
 
 
 def main() -> None:
@@ -80,7 +88,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--queries", type=Path, nargs="+", default=[QUERIES])
     parser.add_argument("--unanswerable", type=Path, nargs="*", default=[UNANSWERABLE])
-    parser.add_argument("--l2", type=float, default=0.003)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     library = Library(load_settings())
@@ -92,67 +99,102 @@ def main() -> None:
     weights = {}
     for mode, parts in MODES.items():
         samples = [collect(library, q, parts) for q in queries]
-        rank = fit_ranking(samples, args.l2, mode)
-        answer, bias = fit_answering(samples, mode)
+        first, rank = fit_rankings([s for s in samples if s.query.relevant], mode)
+        ranked = [collect(library, q, parts, Model(first, rank, {}, 0.0)) for q in queries]
+        answer, bias = fit_answering(ranked, mode)
         weights[mode] = {
-            "rank": dict(zip(FEATURES, rank.round(4).tolist(), strict=True)),
+            "first": first,
+            "rank": rank,
             "answer": dict(zip(ANSWER_FEATURES, answer.round(4).tolist(), strict=True)),
             "answer_bias": round(bias, 4),
         }
         if mode == "hybrid":
-            right = [s.cosines[s.grades >= 2].max() for s in samples if (s.grades >= 2).any()]
+            cosines = [np.asarray([c.dense for c in s.candidates])[s.grades >= 2] for s in samples]
+            right = [of.max() for of in cosines if len(of)]
             weights["near"] = [round(float(np.quantile(right, q)), 4) for q in (0.4, 0.8)]
     if args.write:
         TARGET.write_text(json.dumps(weights, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def collect(library: Library, query: LabelledQuery, parts: Parts) -> Sample:
-    """Run the search up to the ranking and grade its candidates."""
-    ranked, answer = examine(library, query.query, parts=parts)
+def collect(library: Library, query: LabelledQuery, parts: Parts, model: Model | None = None) -> Sample:
+    """Run the search up to the ranking and grade its candidates; `model` ranks instead of the one that ships."""
+    ranked, answer = examine(library, query.query, parts, model)
     provisions = library.provisions([c.seq for c in ranked])
     grades = []
     for c in ranked:
         title, label = squeeze(library.documents[c.doc].meta.title), provisions[c.seq][1].label
         grades.append(max((q.grade for q in query.relevant if q.title == title and _same(q.article, label)), default=0))
-    x = [[c.features.get(name, 0.0) for name in FEATURES] for c in ranked]
     of = query.relevant[0].title if query.relevant else query.query
     return Sample(
         query,
-        np.asarray(x, dtype=float).reshape(-1, len(FEATURES)),
+        tuple(ranked),
         np.asarray(grades, dtype=float),
         [float(q.grade) for q in query.relevant],
         np.asarray([answer[name] for name in ANSWER_FEATURES]),
-        np.asarray([c.dense for c in ranked]),
         zlib.crc32(of.encode()) % FOLDS,
     )
+
+
+def with_first(sample: Sample, first: Mapping[str, float]) -> Sample:
+    """The sample as the second ranking sees it after the weights `first`."""
+    grade = {c.seq: g for c, g in zip(sample.candidates, sample.grades, strict=True)}
+    ranked = with_feedback(sample.candidates, [rank_score(c, first) for c in sample.candidates])
+    return replace(sample, candidates=tuple(ranked), grades=np.asarray([grade[c.seq] for c in ranked]))
 
 
 def _same(article: str | None, label: str) -> bool:
     return article is None or label == article or ("、" in article and label.startswith(article))
 
 
-def fit_ranking(samples: Sequence[Sample], l2: float, mode: str) -> np.ndarray:
-    """Weights of the ranking; prints what they do on documents held out."""
-    prior = np.asarray([PRIOR.get(name, 0.0) for name in FEATURES])
-    answered = [s for s in samples if s.query.relevant]
-    pairs = [_pairs(s) for s in answered]
-    fused = np.asarray([float(name == "fused") for name in FEATURES])
-    by_fold = {
-        f: _descend([p for s, p in zip(answered, pairs, strict=True) if s.fold != f], prior, l2) for f in range(FOLDS)
+def after_leader(sample: Sample) -> Sample:
+    """The sample without its first candidate, whose place the second ranking leaves alone."""
+    return replace(sample, candidates=sample.candidates[1:], grades=sample.grades[1:])
+
+
+def fit_rankings(samples: Sequence[Sample], mode: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Weights of the first and of the second ranking; prints what they do on documents held out."""
+    prior = np.asarray([PRIOR.get(name, 0.0) for name in FIRST_FEATURES])
+    fused = np.asarray([float(name == "fused") for name in FIRST_FEATURES])
+    show(mode, "fusion alone", samples, FIRST_FEATURES, lambda s: fused)
+    show(mode, "prior", samples, FIRST_FEATURES, lambda s: prior)
+    held, first = fit_ranking(samples, FIRST_FEATURES, PULL[mode])
+    show(mode, "first, held out", samples, FIRST_FEATURES, lambda s: held[s.fold])
+    seen = [with_first(s, named(FIRST_FEATURES, held[s.fold])) for s in samples]
+    held, rank = fit_ranking([after_leader(s) for s in seen], FEATURES, PULL[mode])
+    show(mode, "second, held out", seen, FEATURES, lambda s: held[s.fold], leader=True)
+    return named(FIRST_FEATURES, first), named(FEATURES, rank)
+
+
+def fit_ranking(samples: Sequence[Sample], names: Sequence[str], l2: float) -> tuple[dict[int, np.ndarray], np.ndarray]:
+    """(weights for each fold that did not see it, weights from everything)."""
+    prior = np.asarray([PRIOR.get(name, 0.0) for name in names])
+    pairs = [_pairs(s, names) for s in samples]
+    held = {
+        f: _descend([p for s, p in zip(samples, pairs, strict=True) if s.fold != f], prior, l2) for f in range(FOLDS)
     }
-    for name, choose in (
-        ("fusion alone", lambda s: fused),
-        ("prior", lambda s: prior),
-        ("fitted, held out", lambda s: by_fold[s.fold]),
-    ):
-        print(f"{mode:<7} {name:<18} {_quality(answered, choose)}")
-    return _descend(pairs, prior, l2)
+    return held, _descend(pairs, prior, l2)
 
 
-def _quality(samples: Sequence[Sample], choose) -> str:
+def named(names: Sequence[str], weights: np.ndarray) -> dict[str, float]:
+    """Weights by name, as they are written."""
+    return dict(zip(names, weights.round(4).tolist(), strict=True))
+
+
+def show(
+    mode: str,
+    what: str,
+    samples: Sequence[Sample],
+    names: Sequence[str],
+    choose: Callable[[Sample], np.ndarray],
+    *,
+    leader: bool = False,
+) -> None:
+    """Print the quality of the order that the chosen weights give; with `leader` the first candidate keeps its place."""
     rows = []
     for s in samples:
-        got = s.grades[np.argsort(-(s.x @ choose(s)), kind="stable")].tolist()
+        scores = s.x(names) @ choose(s)
+        scores[:leader] = np.inf
+        got = s.grades[np.argsort(-scores, kind="stable")].tolist()
         decisive = sum(1 for g in s.ideal if g >= 2) or 1
         rows.append(
             (
@@ -163,13 +205,15 @@ def _quality(samples: Sequence[Sample], choose) -> str:
             )
         )
     s1, r10, n10, mrr = np.mean(rows, axis=0)
-    return f"success@1 {s1:.3f}  recall@10 {r10:.3f}  nDCG@10 {n10:.3f}  MRR@10 {mrr:.3f}  ({len(rows)} queries)"
+    numbers = f"success@1 {s1:.3f}  recall@10 {r10:.3f}  nDCG@10 {n10:.3f}  MRR@10 {mrr:.3f}"
+    print(f"{mode:<7} {what:<18} {numbers}  ({len(rows)} queries)")
 
 
-def _pairs(s: Sample) -> np.ndarray:
+def _pairs(s: Sample, names: Sequence[str]) -> np.ndarray:
     """Feature differences, better minus worse; a query counts the same however many pairs it has."""
-    out = [s.x[i] - s.x[s.grades < s.grades[i]] for i in np.flatnonzero(s.grades)]
-    return np.concatenate(out) if out else np.zeros((0, len(FEATURES)))
+    x = s.x(names)
+    out = [x[i] - x[s.grades < s.grades[i]] for i in np.flatnonzero(s.grades)]
+    return np.concatenate(out) if out else np.zeros((0, len(names)))
 
 
 def _descend(pairs: Sequence[np.ndarray], prior: np.ndarray, l2: float, steps: int = 12) -> np.ndarray:

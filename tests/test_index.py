@@ -16,12 +16,14 @@ import pytest
 from corpora import LOCAL, NATIONAL, article, edit, text_of, write_corpus
 
 from kb import cache as cache_module
+from kb import nearby
 from kb.cache import Cache
 from kb.embed import load_encoder
 from kb.errors import IndexError_, LockedError
 from kb.generations import current_generation, generations, locked, read_manifest, rollback
 from kb.index import Library, build
 from kb.models import SourceText
+from kb.search import Filters, search
 from kb.settings import load_settings
 
 QUERIES = ("数据 分类 分级", "风险 评估", "授权 运营 收益", "日志 保存", "应急 预案")
@@ -392,3 +394,13 @@ def test_a_scanned_page_is_told_page_by_page_and_read_again_when_ocr_arrives(set
     monkeypatch.setattr(cache_module, "readers_version", lambda: "with OCR")
     monkeypatch.setattr("kb.index.readers_version", lambda: "with OCR")
     assert build(settings).generation != first.generation and len(read) == 2
+
+
+def test_a_large_library_gives_hits_that_satisfy_the_filter_all_the_same(settings, monkeypatch):
+    build(settings)
+    monkeypatch.setattr(nearby, "LARGE", 1)
+    library = Library(settings)
+    hits = search(library, "数据 风险 评估", top=20).hits
+    title = hits[-1].title
+    inside = search(library, "数据 风险 评估", Filters(title=title), top=3).hits
+    assert len(hits) == 20 and len(inside) == 3 and {h.title for h in inside} == {title}

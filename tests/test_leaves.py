@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from kb import segment
+from kb import nearby, segment
 from kb.codec import from_json, to_json
+from kb.feedback import like_leaders, with_feedback
 from kb.fuse import fuse_rrf
 from kb.metrics import ndcg, percentile, reciprocal_rank
 from kb.models import DocumentMeta, Provision, Unit
+from kb.ranking import Candidate
 
 
 def test_rrf_adds_reciprocal_ranks():
@@ -89,3 +92,51 @@ def test_records_survive_json():
     meta = DocumentMeta("标题", "national", issuers=("甲", "乙"), effective_on="2025-03-01")
     assert from_json(Provision, to_json(provision)) == provision
     assert from_json(DocumentMeta, to_json(meta)) == meta
+
+
+def test_neighbours_lift_what_was_found_with_its_document():
+    # gains over the last: .30, then .28, .27, .26 of three neighbours in document 2, then 0
+    seqs, documents = np.array([50, 7, 8, 9, 90]), np.array([1, 2, 2, 2, 3])
+    cosines = np.array([0.80, 0.78, 0.77, 0.76, 0.50])
+    # 50: .30 + .5 (.10 + .10) = .400; 7: .28 + .5 (.27 + .27) = .55; 8: .54; 9: .53; 90: 0
+    assert nearby.with_neighbours(seqs, cosines, documents).tolist() == [7, 8, 9, 50, 90]
+
+
+def test_what_stands_far_off_in_its_document_gets_the_say_of_the_document_only():
+    seqs, documents = np.array([5, 60, 400, 70]), np.array([1, 2, 1, 3])
+    cosines = np.array([0.80, 0.73, 0.70, 0.50])
+    # 5: .30 + .5 (.30 + .50) / 3 = .433; 400: .20 + .5 (.20 + .50) / 3 = .317; 60: .23 + .5 (.23 + .23) / 3 = .307
+    assert nearby.with_neighbours(seqs, cosines, documents).tolist() == [5, 400, 60, 70]
+
+
+def test_nothing_found_has_no_neighbours():
+    assert nearby.with_neighbours(np.array([], int), np.array([]), np.array([], int)).tolist() == []
+
+
+def _candidate(seq, doc, vector, **features):
+    return Candidate(seq, doc, features=features, vector=np.asarray(vector, dtype=float))
+
+
+def test_feedback_compares_with_the_leaders_and_counts_what_its_document_already_has():
+    ranked = with_feedback(
+        [_candidate(3, 1, [0, 1]), _candidate(1, 1, [1, 0]), _candidate(2, 2, [1, 0]), _candidate(4, 1, [1, 0])],
+        [0.0, 0.0, 0.0, -1.0],
+    )
+    assert [c.seq for c in ranked] == [1, 2, 3, 4]
+    # equal scores go by seq; 1 is the first of its document, 3 has one better candidate there, 4 has two
+    own = [c.features["behind_own"] for c in ranked]
+    assert own == pytest.approx([0, 0, math.log(2), math.log(3)])
+    # 4 is like the leaders 1 and 2, not like 3: (1 + 1 + 0) / 3; 3 is like none; 1 is compared with 2, 3 and, weight exp(-1), 4
+    likeness = like_leaders(ranked, np.array([0.0, 0.0, 0.0, -1.0]))
+    w = math.exp(-1)
+    assert likeness == pytest.approx([(1 + 0 + w) / (2 + w), (1 + 0 + w) / (2 + w), 0, 2 / 3])
+
+
+def test_a_document_the_query_cites_is_not_held_back():
+    ranked = with_feedback([_candidate(n, 1, [1, 0], in_cited=1.0) for n in range(3)], [3.0, 2.0, 1.0])
+    assert [c.features["behind_own"] for c in ranked] == [0, 0, 0]
+
+
+def test_without_vectors_there_is_no_likeness():
+    ranked = with_feedback([Candidate(1, 1), Candidate(2, 2)], [2.0, 1.0])
+    assert [c.features["like_leaders"] for c in ranked] == [0, 0]

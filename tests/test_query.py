@@ -105,3 +105,27 @@ def test_traditional_characters_are_read_as_simplified_ones():
 )
 def test_intent_is_read_from_spoken_questions_as_well(query, intent):
     assert intent in understand(query).intents
+
+
+def test_terms_of_a_list_share_their_head():
+    query = understand("数据持有权、使用权和经营权怎么登记")
+    assert query.added_words[:2] == ("数据使用权", "数据经营权")
+    assert [r.said for r in query.of("wording")][:2] == ["使用权", "经营权"]
+
+
+def test_only_terms_of_the_dictionary_are_completed():
+    assert not understand("数据安全、天气预报").of("wording")
+
+
+@pytest.mark.parametrize(
+    ("query", "levels"),
+    [
+        ("持有权和使用权有什么区别", False),
+        ("深圳的开放和共享有什么区别", False),
+        ("重要数据目录 国家与深圳对照", True),
+        ("数据登记 上海北京对比", True),
+        ("收益分配 各地对照", True),
+    ],
+)
+def test_a_comparison_of_terms_is_none_of_levels(query, levels):
+    assert understand(query).compares_levels is levels

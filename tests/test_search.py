@@ -147,3 +147,15 @@ def test_a_look_across_places_shows_more_documents(lexical_library):
     plain = search(lexical_library, query, top=10, ignore=["intent:across"]).hits
     across = search(lexical_library, query, top=10).hits
     assert len({h.title for h in across}) > len({h.title for h in plain})
+
+
+def test_a_comparison_of_two_terms_is_not_told_apart_by_levels(lexical_library):
+    query = "数据持有权、使用权、经营权有什么区别"
+    plain = search(lexical_library, query, ignore=["intent:comparison"]).hits
+    assert [h.provision_id for h in search(lexical_library, query).hits] == [h.provision_id for h in plain]
+
+
+def test_the_leader_of_the_first_ranking_keeps_its_place(lexical_library):
+    for query in ("公共数据授权运营的收益怎么分配", "重要数据目录由谁制定", "数据安全事件多久内报告"):
+        first = search(lexical_library, query, parts=Parts(feedback=False)).hits[0]
+        assert search(lexical_library, query).hits[0].provision_id == first.provision_id
