@@ -52,7 +52,7 @@ def plant(host: Document, texts: Sequence[str]) -> Document:
 def delete_trials(
     national: National, local: Sequence[Document], encode: Encode | None
 ) -> list[tuple[Assessment, Assessment]]:
-    """(before, after) for every covered duty, all its decisive provisions deleted; one deletion a duty."""
+    """(before, after) for every duty covered or covered in part, all its decisive provisions deleted; one deletion a duty."""
     before = judge_all(national, build_scope(local, encode))
     pairs = []
     for number, row in enumerate(before):
@@ -188,11 +188,18 @@ def ablation(
         trials, untouched = edit_trials(national, host, encode)
         edits += trials
         copies += untouched
-    fell = sum(rank_of(after) < rank_of(before) for before, after in deletions)
+    falls = {
+        label: [rank_of(after) < rank_of(before) for before, after in deletions if before.proposed_label == label]
+        for label in (COVERED, PARTIAL)
+    }
     rose = sum(rank_of(after) > rank_of(before) for before, after in dilutions)
     return {
         "deletions": len(deletions),
-        "label_falls": _share(fell, len(deletions)),
+        "label_falls": _share(sum(sum(f) for f in falls.values()), len(deletions)),
+        "deletions_covered": len(falls[COVERED]),
+        "label_falls_covered": _share(sum(falls[COVERED]), len(falls[COVERED])),
+        "deletions_partial": len(falls[PARTIAL]),
+        "label_falls_partial": _share(sum(falls[PARTIAL]), len(falls[PARTIAL])),
         "additions": len(dilutions),
         "label_rises": _share(rose, len(dilutions)),
         "edits": len(edits),
@@ -215,6 +222,8 @@ def merge_ablations(parts: Sequence[dict[str, object]]) -> dict[str, object]:
     out: dict[str, object] = {}
     for count, shares in (
         ("deletions", ("label_falls",)),
+        ("deletions_covered", ("label_falls_covered",)),
+        ("deletions_partial", ("label_falls_partial",)),
         ("additions", ("label_rises",)),
         ("edits", ("edit_recall",)),
         ("untouched", ("alarms", "untouched_covered")),

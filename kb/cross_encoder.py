@@ -47,6 +47,11 @@ def window(text: str, start: int, end: int, size: int = WINDOW) -> str:
     return ("…" if first else "") + text[first : first + size] + ("…" if first + size < len(text) else "")
 
 
+def cut(ids: list[int], limit: int) -> list[int]:
+    """At most `limit` token ids, the closing one kept."""
+    return ids if len(ids) <= limit else ids[: limit - 1] + ids[-1:]
+
+
 def shared_runs(ids: Sequence[int], others: Sequence[int]) -> np.ndarray:
     """Which tokens stand in a run that both texts have: float32 (tokens, len(SHARED_RUNS)) of 0 and 1."""
     out = np.zeros((len(ids), len(SHARED_RUNS)), np.float32)
@@ -98,8 +103,7 @@ class CrossEncoder:
 
     def _run_lower(self, text: str, limit: int) -> tuple[list[int], np.ndarray]:
         """Token ids of a text, and its states above the lower layers, float16 (1, tokens, hidden)."""
-        ids: list[int] = self._tokenizer.encode(PASSAGE_PROMPT + clean(text)).ids
-        ids = ids if len(ids) <= limit else ids[: limit - 1] + ids[-1:]
+        ids = cut(self._tokenizer.encode(PASSAGE_PROMPT + clean(text)).ids, limit)
         tokens = np.array([ids], np.int64)
         feeds: dict[str, Any] = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
         return ids, self._lower.run(None, feeds)[0].astype(np.float16)

@@ -26,9 +26,10 @@ def with_neighbours(seqs: np.ndarray, cosines: np.ndarray, documents: np.ndarray
         documents: of each.
     """
     gains = cosines - cosines[-1:]
-    near, whole = np.zeros_like(gains), np.zeros_like(gains)
-    for document in np.unique(documents):
-        of = np.flatnonzero(documents == document)
+    near, whole = gains / BEST, gains / BEST
+    _, group, sizes = np.unique(documents, return_inverse=True, return_counts=True)
+    for document in np.flatnonzero(sizes > 1):
+        of = np.flatnonzero(group == document)
         whole[of] = gains[of[:BEST]].sum() / BEST
         for i, close in zip(of, np.abs(seqs[of][:, None] - seqs[of]) <= NEAR, strict=True):
             near[i] = gains[of[close][:BEST]].sum() / BEST

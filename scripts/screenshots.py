@@ -25,6 +25,8 @@ def views(library: Library) -> list[tuple[str, str, int]]:
     scope = scope_choice(library)
     ready = judged(library, scope, [d.doc_id for d in national_documents(library)])
     rows = gap_rows(library, ready, scope)
+    if not rows:
+        raise SystemExit("nothing is judged in this index yet; run: kb gaps --summary")
 
     def first(*labels: str):
         for label in labels:

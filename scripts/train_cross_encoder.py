@@ -439,7 +439,9 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--shared", type=Path, required=True, help="folder with bench/ and corpus/")
     parser.add_argument("--out", type=Path, required=True, help="folder to write, e.g. kb/cross_encoder_model")
-    parser.add_argument("--start", type=Path, help="folder of a cross-encoder to go on from")
+    parser.add_argument(
+        "--start", type=Path, nargs="+", help="cross-encoder folders to go on from: the mean of their weights"
+    )
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--peak", type=float, default=1e-4, help="highest learning rate of the layers")
     parser.add_argument("--threads", type=int, default=1)
@@ -463,7 +465,8 @@ def main() -> None:
     print(f"{len(learned)} pairs to learn, {len(test)} kept apart, states {time.monotonic() - began:.0f}s", flush=True)
     joint = Joint(weights)
     if args.start:
-        joint.load(unpacked(args.start))
+        held = [unpacked(folder) for folder in args.start]
+        joint.load({name: np.mean([weights[name] for weights in held], axis=0) for name in held[0]})
     train(learned, states, joint, test, args.epochs, args.peak)
     write_folder({name: tensor.numpy() for name, tensor in joint.state().items()}, args.out)
 

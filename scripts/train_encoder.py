@@ -29,6 +29,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kb.cross_encoder import cut
+
 if TYPE_CHECKING:
     import torch
 
@@ -584,9 +586,8 @@ def pooled(x, layout: Layout):
 
 
 def encode_ids(tokenizer, texts: Sequence[str], limit: int) -> list[list[int]]:
-    """Token ids with the closing token kept when a text is cut to `limit`."""
-    out = [e.ids for e in tokenizer.encode_batch(list(texts))]
-    return [ids if len(ids) <= limit else ids[: limit - 1] + ids[-1:] for ids in out]
+    """Token ids as the cross-encoder cuts them."""
+    return [cut(e.ids, limit) for e in tokenizer.encode_batch(list(texts))]
 
 
 def batch_loss(bert: Bert, tokenizer, batch: Sequence[Triple], plan: Plan, rng: random.Random):
