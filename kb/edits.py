@@ -16,10 +16,22 @@ from kb.scope import canonical, content_bigrams
 
 FRAME = 0.75
 CLOSE_FRAME = 0.85
+TOGETHER = 0.6
+"""Least share of the frame's wording in the stretch of the local rule that it is spread over."""
+_LEAST = 8
+"""Characters that must be left for a frame to mean anything."""
 _LIMIT = re.compile(
     r"但(?:是)?[^。；]{0,4}不得|不得超过|除外|除[^，。；]{1,30}外|(?:且|并)(?:应当|要求|须|经)|仅限|只(?:能|限)|可以不"
 )
 _APPROVAL = re.compile(r"(?:未?经)[^，。；]{1,20}(?:批准|同意|许可|审批)")
+_PENAL = re.compile("罚款|责令|警告|处分|吊销|没收|通报批评")
+_PENALTY = re.compile(
+    r"违反本[^，。；]{1,16}?(?:规定|(?=，))|有(?:下列|前款)[^，。；]{0,10}之一的?|由[^，。；]{2,40}?(?=责令|给予|处|予以|依法|没收)"
+    r"|责令其?[^，。；]{0,8}?(?:改正|整改|整顿|停止[^，。；]{0,10})|给予[^，。；]{0,8}(?:警告|处分|处罚|批评)|通报批评|没收违法所得"
+    r"|(?:可以|并|单)*处以?[^，。；]{0,24}?罚款|(?:拒不|逾期不|逾期未)改正的?|情节[^，。；]{1,6}的|造成[^，。；]{0,8}后果的?"
+    r"|(?:可以)?(?:责令)?暂停[^，。；]{0,6}业务|关闭网站|吊销[^，。；]{0,20}(?:证|执照|许可)|对?其?直接负责的主管人员和其他直接责任人员"
+)
+"""What any sanction says: who orders, what is imposed, when it is more. Two sanctions are alike by the conduct they name."""
 _CHAR = re.compile(r"[\u3400-\u9fff0-9a-zA-Z]")
 
 
@@ -51,6 +63,14 @@ def frame_share(national: str, local: str) -> float:
     return LCSseq.similarity(a, b) / len(a) if a else 0.0
 
 
+def togetherness(national: str, local: str) -> float:
+    """Share of the wording both have in the stretch of the local text from its first to its last sign; a long rule has most
+    signs of a short duty somewhere."""
+    runs = [o for o in LCSseq.opcodes(_plain(national), _plain(local)) if o.tag == "equal"]
+    common = sum(o.dest_end - o.dest_start for o in runs)
+    return common / (runs[-1].dest_end - runs[0].dest_start) if runs else 0.0
+
+
 def _plain(text: str) -> str:
     return "".join(_CHAR.findall(canonical(text)))
 
@@ -62,8 +82,9 @@ def frame_edits(national: str, local: str, around: str = "") -> tuple[Edit, ...]
     the two do not share a frame, or when nothing that matters differs.
     """
     actor, exception = own_actor(national), _exception(national)
-    share = frame_share(core_of(national), local)
-    if share < FRAME:
+    core = core_of(national)
+    share = frame_share(core, local)
+    if share < FRAME or togetherness(core, local) < TOGETHER:
         return ()
     edits = [*_numbers(national, local), *_strength(national, local)]
     if share >= CLOSE_FRAME:
@@ -72,11 +93,17 @@ def frame_edits(national: str, local: str, around: str = "") -> tuple[Edit, ...]
 
 
 def core_of(national: str) -> str:
-    """The wording without actor and exception; the whole text where too little would be left."""
+    """The wording without actor and exception; the whole text where too little would be left.
+
+    Of a sanction only the conduct, and nothing where that stands elsewhere (有下列行为之一的).
+    """
     core = national
     for part in (own_actor(national), _exception(national)):
         core = core.replace(part, "", 1) if part else core
-    return core if len(_plain(core)) >= 8 else national
+    if _PENAL.search(national):
+        core = _PENALTY.sub("", core)
+        return core if len(_plain(core)) >= _LEAST else ""
+    return core if len(_plain(core)) >= _LEAST else national
 
 
 def _exception(text: str) -> str:

@@ -217,3 +217,24 @@ def test_what_is_missing_is_said_in_the_words_of_the_duty(national):
     row = judge(duty, national, build_scope([doc(text, "shenzhen")], encode), encode=encode)
     said = [x for x in row.missing if not x.startswith(("E", "数值"))]
     assert all(x in duty.text for x in said)
+
+
+def test_two_sanctions_are_compared_by_the_conduct_they_name():
+    fine = "，由网信部门责令限期改正，处五万元以上五十万元以下罚款；情节严重的，吊销营业执照。"
+    other = fine.replace("五万元", "一万元")
+    conduct = "数据处理者未履行风险评估备案手续的"
+    assert any(e.clash for e in frame_edits(conduct + fine, conduct + other))
+    assert frame_edits(conduct + fine, "个人拒不提供信用报告的" + other) == ()
+    assert (
+        frame_edits("平台经营者违反本法，有下列行为之一的" + fine, "运营机构违反本办法，有下列情形之一的" + other) == ()
+    )
+
+
+def test_signs_scattered_over_a_long_rule_are_no_frame():
+    duty = "登记机构应当自收到申请日起，三个工作日内予以受理。"
+    far = (
+        "信用信息主体认为信息有误的，可以向登记的公共机构提出异议，该机构应当自行核对收录的内容，到期前完成申诉材料的审查，"
+        "请示主管部门后于次日起草答复，两个工作日内予以告知并受理后续事项。"
+    )
+    assert any(e.clash for e in frame_edits(duty, duty.replace("三个", "五个")))
+    assert frame_edits(duty, far) == ()
