@@ -526,9 +526,8 @@ def judge_duties(
     batches = (duties[i : i + _BATCH] for i in range(0, len(duties), _BATCH))
     begun = (_begin_reading(batch, national, scope, model) for batch in batches)
     out = []
-    for reading, _ in itertools.pairwise(
-        itertools.chain(begun, (None,))
-    ):  # the next batch is begun before this one ends
+    # the next batch is begun before this one ends
+    for reading, _ in itertools.pairwise(itertools.chain(begun, (None,))):
         cases = _cases(reading, national, scope, model)
         for case, shares in zip(cases, probabilities(cases, national, scope, model), strict=True):
             label = choose(shares, model.bias)
