@@ -30,6 +30,7 @@ from kb.align import (
 from kb.edits import Edit, core_of, frame_edits, frame_share
 from kb.elements import amounts_of
 from kb.judge_model import Classifier, JudgeModel, default_model
+from kb.metadata import brought_by
 from kb.models import Assessment, Document, Evidence, Provision, Requirement
 from kb.reading import Reading, worth_reading
 from kb.requirements import extract, is_policy
@@ -62,7 +63,8 @@ RULES = {
 class National:
     """A national document prepared for judging: its duties, and vectors where an encoder was given.
 
-    `judged` are the positions of the duties to judge, all of them when empty.
+    `judged` are the positions of the duties to judge, all of them when empty. `leads` are the telling words of the different
+    lead-ins of its lists.
     """
 
     document: Document
@@ -70,6 +72,7 @@ class National:
     vectors: np.ndarray | None
     title_words: frozenset[str] = frozenset()
     postings: Mapping[str, np.ndarray] = field(default_factory=dict)
+    leads: frozenset[frozenset[str]] = frozenset()
     judged: tuple[int, ...] = ()
 
     def echo(self, rule_words: frozenset[str]) -> np.ndarray:
@@ -93,7 +96,9 @@ def build_national(document: Document, encode: Encode | None = None) -> National
         for word in content_words(duty.text):
             held.setdefault(word, []).append(number)
     postings = {word: np.array(numbers) for word, numbers in held.items()}
-    return National(document, duties, vectors, content_words(document.meta.title), postings)
+    title = content_words(document.meta.title)
+    leads = frozenset(lead_words(duty, title) for duty in duties) - {frozenset()}
+    return National(document, duties, vectors, title, postings, leads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +211,37 @@ def order_candidates(
     return tuple(found[i] for i in order), tuple(float(shares[i]) for i in order)
 
 
+def lead_of(duty: Requirement) -> str:
+    """The lead-in of an item, "" for what has none; a definition says the same wherever it is listed."""
+    if duty.item is None or duty.kind == "definition":
+        return ""
+    lead, colon, _ = duty.full_text.partition("：")
+    return lead if colon else ""
+
+
+_FOLLOWING = frozenset(("以下", "以下内容", "下列", "内容", "包括", "包含", "应当", "之一"))
+"""Words of a lead-in that only say that a list follows."""
+
+
+def lead_words(duty: Requirement, title: frozenset[str]) -> frozenset[str]:
+    """The telling words of the lead-in of a duty: neither those of the title of its text nor those that announce a list."""
+    return content_words(lead_of(duty)) - title - _FOLLOWING
+
+
+def of_another_list(case: Case, national: National, scope: Scope) -> bool:
+    """Does the best local rule stand in a list (or sentence) that another lead-in of the national text names, not that of the item?
+
+    方案应当包括 and 协议应当包括 may have the same items, and one is no answer to the other.
+    """
+    wanted = lead_words(case.duty.requirement, national.title_words)
+    if not wanted:
+        return False
+    local = scope.rules[case.ranked[0].rule].requirement
+    said = content_words(lead_of(local) or local.full_text)
+    other = max(coverage(lead, said) for lead in national.leads)
+    return other - coverage(wanted, said) > OTHER_LIST
+
+
 def reverse_features(duty: Duty, national: National, scope: Scope, candidate: Candidate) -> dict[str, float]:
     """Does the local rule look back at this duty, or at another one of the same national text; do the whole articles meet?"""
     rule, place = scope.rules[candidate.rule], scope.articles[candidate.article]
@@ -278,8 +314,9 @@ _HEAD = 3000
 
 @functools.lru_cache(maxsize=4096)
 def names_in_head(head: str) -> frozenset[str]:
-    """Titles in 《》 at the head of a text, where its basis is named; canonical."""
-    return frozenset(canonical(name) for name in re.findall(r"《([^《》]{3,60})》", head))
+    """Titles in 《》 at the head of a text, where its basis is named; canonical; of a notice also what it brings."""
+    names = re.findall(r"《([^《》]{3,60})》", head)
+    return frozenset(canonical(name) for title in names for name in (title, brought_by(title)) if name)
 
 
 def document_facts(document: Document) -> list:
@@ -408,6 +445,8 @@ def _weighed(
     out = {label: answered * float(p) for label, p in split.items()}
     silent = silent_label(case.duty.requirement, national.document)
     out[silent] = out.get(silent, 0.0) + 1 - answered
+    if of_another_list(case, national, scope):
+        return _moved(out, COVERED, silent, 0.8)
     edits = edits_of(case, scope)
     if not edits and word_for_word(case, scope):
         return {label: 0.15 * share for label, share in out.items()} | {COVERED: 0.85 + 0.15 * out.get(COVERED, 0.0)}
@@ -432,6 +471,8 @@ def _moved(shares: Mapping[str, float], source: str, target: str, share: float) 
 
 
 VERBATIM = 0.97
+OTHER_LIST = 0.1
+"""By so much another lead-in of the national text must fit a local list better before the list counts as another one."""
 
 
 def word_for_word(case: Case, scope: Scope) -> bool:

@@ -185,16 +185,16 @@ def _title(lines: Sequence[str], file_name: str) -> tuple[str, str | None]:
     if len(first) < 4 or not re.search(r"[\u4e00-\u9fff]", first):
         first = _strip_chrome(file_name) or first
     title = _joined(first, lines[1:3])
-    bringing = _bringing(title)
+    bringing = brought_by(title)
     if bringing:
         inner, below = _key(bringing), [_key(line) for line in lines[1:60]]
         brought = any(line == inner or (line.startswith(inner) and len(line) < len(inner) + 24) for line in below)
         return (bringing, title) if brought else (title, None)
-    notice = next((line for line in lines[1:6] if (inner := _bringing(line)) and _key(inner) in _key(title)), None)
+    notice = next((line for line in lines[1:6] if (inner := brought_by(line)) and _key(inner) in _key(title)), None)
     return title, notice
 
 
-def _bringing(title: str) -> str:
+def brought_by(title: str) -> str:
     """What a notice brings: 某规范（试行） of 关于印发《某规范（试行）》的通知; "" for every other title."""
     match = _ABOUT_BRINGING.match(title) or _ABOUT_BRINGING_BARE.match(title)
     return match[2].strip() if match else ""

@@ -238,3 +238,35 @@ def test_signs_scattered_over_a_long_rule_are_no_frame():
     )
     assert any(e.clash for e in frame_edits(duty, duty.replace("三个", "五个")))
     assert frame_edits(duty, far) == ()
+
+
+@pytest.mark.parametrize(
+    ("basis", "label", "first"),
+    [
+        ("根据《某部 某局关于印发样例登记办法的通知》和《江苏省样例条例》", "已覆盖", "第一条"),
+        ("根据《样例登记办法》", "已覆盖", "第一条"),
+        ("为了便民", "未覆盖", None),
+    ],
+)
+def test_power_to_issue_rules_is_carried_out_by_rules_that_name_it(basis, label, first):
+    power = "各省（自治区、直辖市）数据管理部门可依照本办法，结合实际制定实施细则"
+    national = build_national(doc(f"样例登记办法\n发改数据规〔2025〕26号\n第一条 甲应当乙。\n第二条 {power}。"), encode)
+    local = doc(f"江苏省样例登记实施细则\n第一条 {basis}，制定本细则。\n第二条 园林绿化部门应当养护树木。", "peers")
+    rows = judge_all(national, build_scope([local], encode))
+    row = next(r for d, r in zip(national.duties, rows, strict=True) if d.label == "第二条")
+    assert row.proposed_label == label
+    assert first is None or row.evidence[0].article == first
+
+
+def test_an_item_of_another_list_is_no_answer_whatever_its_wording():
+    items = "（一）数据安全措施和应急处置措施；\n（二）应当明确的其他事项。\n"
+    plan = f"条 授权运营实施方案应当包括下列内容：\n{items}"
+    contract = f"条 授权运营协议应当包括下列内容：\n{items}"
+    text = f"样例授权运营规范\n发改数据规〔2025〕26号\n第一条 为了便民，制定本规范。\n第二{plan}第三{contract}"
+    national = build_national(doc(text), encode)
+    scope = build_scope(
+        [doc(f"江苏省样例授权运营办法\n第一条 为了便民，制定本办法。\n第二{contract}", "peers")], encode
+    )
+    rows = {(d.label, d.item): judge(d, national, scope, encode=encode) for d in national.duties if d.label != "第一条"}
+    assert [rows["第三条", n].tag for n in (1, 2)] == ["同文", "同文"]
+    assert [rows["第二条", n].proposed_label == "已覆盖" for n in (1, 2)] == [False, False]
