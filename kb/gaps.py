@@ -470,7 +470,7 @@ def _moved(shares: Mapping[str, float], source: str, target: str, share: float) 
     return dict(shares) | {source: shares.get(source, 0.0) - moved, target: shares.get(target, 0.0) + moved}
 
 
-VERBATIM = 0.97
+VERBATIM, ALIKE = 0.97, 0.6
 OTHER_LIST = 0.1
 """By so much another lead-in of the national text must fit a local list better before the list counts as another one."""
 
@@ -753,7 +753,7 @@ def suggestion_of(duty: Requirement, label: str) -> str:
 
 
 def questions_of(case: Case, national: National, scope: Scope, label: str) -> tuple[str, ...]:
-    """What only a person can answer: variation under zone authority, 从其规定, which text is later."""
+    """What only a person can answer: variation under zone authority, 从其规定, which text is later, the same words in another list."""
     out = []
     best = _best(case, scope)
     if label == CLASH and best:
@@ -769,6 +769,10 @@ def questions_of(case: Case, national: National, scope: Scope, label: str) -> tu
             out.append("两份文件何者在后？上位法后出台的，差异可能是滞后")
     if label == MISSING and scope.tier == "city":
         out.append("省级或区级文件是否已作安排？")
+    if best and of_another_list(case, national, scope):
+        ours, theirs = best[0].requirement, case.duty.requirement
+        if lead_of(ours) and frame_share(theirs.text, ours.text) >= ALIKE:
+            out.append(f"本地相近的一项列在“{lead_of(ours)}”之下，国家的列在“{lead_of(theirs)}”之下，是否仍算回应？")
     if label in (COVERED, PARTIAL, CLASH) and best and best[2].meta.status == "draft":
         out.append("本地文本为征求意见稿，只能作拟出台参考")
     return tuple(out)

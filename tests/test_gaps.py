@@ -270,3 +270,4 @@ def test_an_item_of_another_list_is_no_answer_whatever_its_wording():
     rows = {(d.label, d.item): judge(d, national, scope, encode=encode) for d in national.duties if d.label != "第一条"}
     assert [rows["第三条", n].tag for n in (1, 2)] == ["同文", "同文"]
     assert [rows["第二条", n].proposed_label == "已覆盖" for n in (1, 2)] == [False, False]
+    assert any("运营协议应当包括" in q and "实施方案应当包括" in q for q in rows["第二条", 1].questions)
