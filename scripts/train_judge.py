@@ -42,7 +42,6 @@ from kb.gaps import (
     order_candidates,
     outside_scope,
     probabilities,
-    silent_label,
 )
 from kb.judge_model import FORMAT, load_model
 from kb.models import Assessment, Document, DocumentMeta, Requirement
@@ -57,8 +56,6 @@ ANSWERED = (CLASH, COVERED, PARTIAL)
 RANK_PENALTY, LABEL_C = 30.0, 0.01
 RARE_WEIGHT, CLASH_BIAS = 2.0, 1.3
 """疑似不一致 is rare: its labels count double in fitting, its probability a little more in choosing (docs/gaps.md)."""
-DELETED_WEIGHT = 0.3
-"""Say of a covered duty without its decisive articles, against the duty as it is; more of it costs 部分覆盖 (docs/gaps.md)."""
 
 
 @dataclass(slots=True)
@@ -148,26 +145,6 @@ def build_rows(
         grades = [2 if n in label.decisive else 1 if n in label.related else 0 for n in names]
         rows.append(Row(weight, label, requirement, national, scope, duty, found, grades))
     return rows
-
-
-def without_answers(rows: Sequence[Row]) -> list[Row]:
-    """Each covered duty once more, its decisive articles taken away: what is left answers nothing."""
-    out = []
-    for row in rows:
-        left = [i for i, grade in enumerate(row.grades) if grade < 2]
-        if row.label.labels[0] != COVERED or not 0 < len(left) < len(row.grades):
-            continue
-        silent = silent_label(row.requirement, row.national.document)
-        out.append(
-            replace(
-                row,
-                weight=DELETED_WEIGHT * row.weight,
-                label=replace(row.label, labels=(silent,), decisive=frozenset()),
-                found=[row.found[i] for i in left],
-                grades=[row.grades[i] for i in left],
-            )
-        )
-    return out
 
 
 # -- fitting --------------------------------------------------------------------------------------------------------
@@ -447,18 +424,14 @@ def main() -> None:
         (lambda r: "|".join(sorted(map(squeeze, r.label.scope)))),
     )
     reads = ModelCache(args.cache.with_suffix(".read.npz"), fingerprint(), default_cross_encoder().read)
-    deleted = without_answers(rows)
-    model = fit(rows + deleted, by_document, reads)
+    model = fit(rows, by_document, reads)
     reads.save()
     write_model(args.out, model)
     runs: dict[str, list[Assessment]] = {}
     if not args.no_cv:
         for name, group in (("leave-one-document-out", by_document), ("leave-one-scope-out", by_scope)):
-            everything = cross_validate(rows + deleted, group, reads)
-            got, left = everything[: len(rows)], everything[len(rows) :]
-            runs[name] = got
+            got = runs[name] = cross_validate(rows, group, reads)
             out = report(name, rows, got)
-            report("    decisive articles taken away", deleted, left)
             for stem in dict.fromkeys(files.values()):
                 part = [i for i, r in enumerate(rows) if files[id(r)] == stem]
                 report(f"    {stem}", [rows[i] for i in part], [got[i] for i in part])
