@@ -585,7 +585,7 @@ def _assessment(
     missing = missing_elements(case, scope) if label in (PARTIAL, CLASH) else ()
     differs = differing_elements(case, scope) if label == CLASH else ()
     shown, extra = _quality_rule(label, national, scope, confidence, threshold)
-    tag = coverage_tag(case, scope) if label == COVERED else ""
+    tag = coverage_tag(case, national, scope) if label == COVERED else ""
     return Assessment(
         requirement_id=own.requirement_id,
         scope=scope.titles,
@@ -708,8 +708,10 @@ def differing_elements(case: Case, scope: Scope) -> tuple[str, ...]:
     return tuple(dict.fromkeys(out)) or (f"表述不同：本地“{rule.text[:60]}”",)
 
 
-def coverage_tag(case: Case, scope: Scope) -> str:
+def coverage_tag(case: Case, national: National, scope: Scope) -> str:
     """同文, 细化, 严于国家 or 引致 of a covered duty."""
+    if carried_out(case.duty.requirement, national, scope) is not None:
+        return "细化"
     best = case.ranked[0]
     f, rule = best.features, scope.rules[best.rule]
     own = case.duty.requirement
@@ -792,6 +794,10 @@ def reason_of(case: Case, national: National, scope: Scope, label: str) -> str:
         )
     if label == DIRECT:
         return f"{force_of(national.document)}有明确义务人{('（' + own.actor + '）') if own.actor else ''}，本地沉默；{place}只是相关。"
+    number = carried_out(own, national, scope) if label == COVERED else None
+    if number is not None:
+        basis = scope.articles[number]
+        return f"《{basis.document.meta.title}》{basis.provision.label}写明以本文件为依据，可以制定的细则已经制定。"
     if label == COVERED:
         return f"{place}对同一义务作了规定，要素齐备。"
     if label == PARTIAL:
