@@ -471,6 +471,7 @@ def _moved(shares: Mapping[str, float], source: str, target: str, share: float) 
 
 
 VERBATIM, ALIKE = 0.97, 0.6
+"""Shares of the wording of a duty from which a rule has the whole of it, and from which a person is asked about it."""
 OTHER_LIST = 0.1
 """By so much another lead-in of the national text must fit a local list better before the list counts as another one."""
 

@@ -480,8 +480,7 @@ def _family(title: str) -> str | None:
 def family_key(meta: DocumentMeta) -> str:
     """Key shared by draft and final, notice and attachment: the bare title without draft marks and 印发."""
     base = _family(meta.title) or meta.title
-    bringing = _ABOUT_BRINGING.match(base) or _ABOUT_BRINGING_BARE.match(base)
-    return _key(bringing[2] if bringing else base)
+    return _key(brought_by(base) or base)
 
 
 def short_names(text: str) -> dict[str, str]:
