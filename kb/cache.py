@@ -69,6 +69,7 @@ _NO_PART = (
     "traditional.txt",
     "messages.yaml",
     "ranking.json",
+    "remembered.npz",
     "catalog.schema.json",
     "judge_model.json",
 )

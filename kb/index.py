@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kb import segment
+from kb import remembered, segment
 from kb.cache import Cache, dump, hash_of, is_plain, passage_text, readers_version, rules_version
 from kb.chunk import MAX_CHARS
 from kb.cite import Citation
@@ -68,6 +68,7 @@ __all__ = [
 FORMAT = 2
 # a note was made of this generation: it stays until the next note, so that no change is missed
 NOTED = "noted"
+_RECALL = "remembered.npz"
 _FEW = 500
 Progress = Callable[[str, int, int], None]
 
@@ -234,7 +235,16 @@ def _write_stores(folder: Path, corpus: LoadedCorpus, encoder, cache, progress) 
             embedded = cache.embed_keyed(encoder, _chunk_texts(db, missing), progress)
             keys = (key for (key,) in db.execute("SELECT text_key FROM chunks ORDER BY seq"))
             FaissStore.build(folder / "vectors.faiss", cache.vectors_of(encoder, keys), encoder.dim)
+            write_recall(folder, db, encoder)
     return writer.rows, embedded
+
+
+def write_recall(folder: Path, db: sqlite3.Connection, encoder: Encoder) -> None:
+    """Note which provisions are known answers, where the memory is of this encoder."""
+    if remembered.shipped().encoder == encoder.fingerprint:
+        records = ((seq, json.loads(r)) for seq, r in db.execute("SELECT seq, record FROM provisions"))
+        texts = ((seq, r["text"].removeprefix(r["label"])) for seq, r in records)
+        remembered.Recall.of(remembered.shipped(), texts).save(folder / _RECALL)
 
 
 def _chunk_texts(db: sqlite3.Connection, wanted: set[str]) -> dict[str, str]:
@@ -320,6 +330,7 @@ def _identity(corpus: LoadedCorpus, encoder: Encoder | None) -> str:
         "chunk_chars": MAX_CHARS,
         "encoder": encoder.fingerprint if encoder else None,
         "words": segmenter_hash(),
+        "remembered": remembered.shipped().key,
         "documents": [(d.doc_id, d.sha256, d.source_path, dump(d.meta)) for d in corpus.documents],
         "digests": [(d.doc_id, d.sha256) for d in corpus.digests],
     }
@@ -439,6 +450,12 @@ class Library:
         return FaissStore(self.folder / "vectors.faiss", self.chunk_docs) if self.manifest["encoder"] else None
 
     @cached_property
+    def recall(self) -> remembered.Recall | None:
+        """Earlier questions and where this library answers them; None with an encoder that they were not asked of."""
+        file = self.folder / _RECALL
+        return remembered.Recall.load(file) if file.exists() else None
+
+    @cached_property
     def encoder(self) -> Encoder | None:
         """The encoder this index was built with.
 
@@ -490,6 +507,10 @@ class Library:
         """Sequence numbers of the chunks of a provision."""
         first, last = np.searchsorted(self.chunk_provisions, [provision_seq, provision_seq + 1])
         return range(int(first), int(last))
+
+    def provision_docs(self, seqs: np.ndarray) -> np.ndarray:
+        """Document seq of provisions, int32, in the order asked."""
+        return self.chunk_docs[np.searchsorted(self.chunk_provisions, seqs)]
 
     def idf(self, words: Iterable[str]) -> dict[str, float]:
         """Weight of each word by its rarity in this library (BM25 form); unknown words weigh most."""

@@ -39,6 +39,9 @@ FIRST_FEATURES = (
 )
 FEATURES = (*FIRST_FEATURES, "like_leaders", "behind_own")
 """What the first ranking sees, and what the second: the same with what the first says (kb.feedback)."""
+POOLED = 2.0
+"""Say of the feature `pooled`: the logarithm of a provision's share in the pool (kb.pool), times how known the question is
+(kb.remembered). Beside the weights, which were fitted on policy queries; those are hardly ever known (docs/search.md)."""
 ANSWER_FEATURES = (
     "dense",
     "stands_out",
@@ -71,7 +74,7 @@ class Candidate:
 
     def parts(self) -> dict[str, float]:
         """The features by name, as the model sees them; what was not computed is 0."""
-        return {name: round(self.features.get(name, 0.0), 4) for name in FEATURES}
+        return {name: round(self.features.get(name, 0.0), 4) for name in (*FEATURES, "pooled", "remembered")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,8 @@ def answer_probability(features: Mapping[str, float], model: Model) -> float:
 
 def rank_score(candidate: Candidate, weights: Mapping[str, float]) -> float:
     """Linear score; higher is better."""
-    return sum(weight * candidate.features.get(name, 0.0) for name, weight in weights.items())
+    fitted = sum(weight * candidate.features.get(name, 0.0) for name, weight in weights.items())
+    return fitted + POOLED * candidate.features.get("pooled", 0.0)
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from kb import nearby, segment
+from kb import pool, segment
 from kb.chunk import sentences
 from kb.cite import Citation, parse_query
 from kb.evidence import Asked, best_by_provision, standing, text_features
@@ -26,6 +26,7 @@ from kb.fuse import fuse_rrf
 from kb.index import DocumentInfo, Library
 from kb.metadata import status_on
 from kb.models import Chunk, Hit, Provision
+from kb.pool import Ranked
 from kb.query import Query, Reading, understand
 from kb.ranking import Candidate, Model, answer_features, answer_probability, load_weights, rank_score
 from kb.segment import squeeze
@@ -33,6 +34,8 @@ from kb.segment import squeeze
 DEPTH = 80
 # deeper than the fusion needs: what only the vectors found still gets its score by words
 LEXICAL_DEPTH = 200
+# share as an answer of earlier questions from which a hit says so
+ANSWERED_BEFORE = 0.05
 NOT_IN_FORCE = frozenset({"repealed", "lapsed", "draft", "not_yet_effective"})
 _CJK_OR_WORD = re.compile(r"[\u3400-\u9fffA-Za-z0-9]")
 
@@ -155,11 +158,17 @@ def _status(info: DocumentInfo, as_of: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Scores of a provision: fused (RRF times 60), by words as typed, by words with the added wording."""
+    """Scores of a provision: fused (RRF times 60), by words as typed, by words with the added wording.
+
+    `pooled` is the logarithm of its share in the pool, times how known the question is; `remembered` its share as an answer
+    of earlier questions.
+    """
 
     fused: float
     typed: float
     added: float
+    pooled: float
+    remembered: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,38 +320,65 @@ class _Run:
     def _retrieve(self, texts: Mapping[str, str], docs: frozenset[int] | None) -> dict[int, _Found]:
         """The best candidates of both engines, fused: provision -> fused score and its scores by words."""
         rankings: dict[str, list[int]] = {}
-        lexical: dict[str, dict[int, float]] = {}
+        lexical: dict[str, list[tuple[int, float]]] = {}
         if self.parts.lexical:
             for name in ("typed", "added"):
                 if name in texts:
-                    found = self.library.lexical.search(_terms(texts[name]), LEXICAL_DEPTH, docs)
-                    lexical[name] = dict(found)
-                    rankings[f"lexical_{name}"] = [seq for seq, _ in found[:DEPTH]]
+                    lexical[name] = self.library.lexical.search(_terms(texts[name]), LEXICAL_DEPTH, docs)
+                    rankings[f"lexical_{name}"] = [seq for seq, _ in lexical[name][:DEPTH]]
+        pooled: dict[int, float] = {}
+        before: dict[int, float] = {}
         if self.vectors:
-            rankings |= {f"dense_{name}": seqs for name, seqs in self._by_meaning(texts, docs).items()}
+            remembered = self._remembered(texts)
+            pools = self._pooled(texts, lexical, remembered, docs)
+            rankings |= {f"dense_{name}": seqs[:DEPTH].tolist() for name, (seqs, _) in pools.items()}
+            before = dict(zip(*(column.tolist() for column in remembered["typed"]), strict=True))
+            pooled = _known_shares(pools["typed"], known=sum(before.values()))
         fused = fuse_rrf(list(rankings.values()), weights=[_RRF_WEIGHTS[name] for name in rankings])[:DEPTH]
+        typed, added = dict(lexical.get("typed", ())), dict(lexical.get("added", ()))
+        least = min(pooled.values(), default=0.0)
         return {
-            seq: _Found(score * 60, lexical.get("typed", {}).get(seq, 0.0), lexical.get("added", {}).get(seq, 0.0))
+            seq: _Found(
+                score * 60, typed.get(seq, 0.0), added.get(seq, 0.0), pooled.get(seq, least), before.get(seq, 0.0)
+            )
             for seq, score in fused
         }
 
-    def _by_meaning(self, texts: Mapping[str, str], docs: frozenset[int] | None) -> dict[str, list[int]]:
-        """The DEPTH best provisions by vectors for each text; in a large library what stands near them counts too."""
-        large = self.library.manifest["counts"]["provisions"] >= nearby.LARGE
-        cosines, chunk_seqs = self.library.vectors.search(
-            self._vectors(texts), nearby.POOL if large else DEPTH * 4, docs
-        )
+    def _pooled(
+        self,
+        texts: Mapping[str, str],
+        lexical: Mapping[str, Sequence[tuple[int, float]]],
+        remembered: Mapping[str, Ranked],
+        docs: frozenset[int] | None,
+    ) -> dict[str, Ranked]:
+        """Provisions for each text, best first, with their shares; a provision comes as near as the nearest of its chunks."""
+        cosines, chunk_seqs = self.library.vectors.search(self._vectors(texts), pool.DEPTH, docs)
         out = {}
         for name, scores, rows in zip(texts, cosines, chunk_seqs, strict=True):
             rows = rows[rows >= 0]
             provisions = self.library.chunk_provisions[rows]
             _, first = np.unique(provisions, return_index=True)
             first.sort()
-            found = provisions[first]
-            if large:
-                found = nearby.with_neighbours(found, scores[first], self.library.chunk_docs[rows][first])
-            out[name] = [int(seq) for seq in found[:DEPTH]]
+            meaning = provisions[first], scores[first]
+            documents = self.library.chunk_docs[rows][first]
+            words, answers = pool.ranked(lexical.get(name, ())), self._inside(remembered[name], docs)
+            out[name] = pool.pooled(meaning, documents, words, answers)
         return out
+
+    def _remembered(self, texts: Mapping[str, str]) -> dict[str, Ranked]:
+        """What answered questions like each text; a provision whose counterpart is sought is no question."""
+        out = dict.fromkeys(texts, pool.NOTHING)
+        for name, vector in zip(texts, self._vectors(texts), strict=True):
+            if name != "source" and self.library.recall:
+                out[name] = self.library.recall.answers(vector)
+        return out
+
+    def _inside(self, answers: Ranked, docs: frozenset[int] | None) -> Ranked:
+        """Those that pass the filter."""
+        if docs is None:
+            return answers
+        kept = np.isin(self.library.provision_docs(answers[0]), list(docs))
+        return answers[0][kept], answers[1][kept]
 
     def _vectors(self, texts: Mapping[str, str]) -> np.ndarray:
         """Query vectors in the order of the texts; each text is encoded once a search."""
@@ -378,6 +414,8 @@ class _Run:
                 "words": score.typed / top,
                 "words_added": score.added / top_added,
                 "current": float(current),
+                "pooled": score.pooled,
+                "remembered": score.remembered,
                 "in_cited": cited,
                 "cited_and_said": cited * features["coverage"],
             }
@@ -547,6 +585,12 @@ def _in_turn_with_others(order: Sequence[Candidate], inside: frozenset[int], lev
     return [c for pair in zip_longest(own, others) for c in pair if c]
 
 
+def _known_shares(shares: Ranked, known: float) -> dict[int, float]:
+    """Provision -> logarithm of its share, as far as the question is known."""
+    logs = known * np.log(np.maximum(shares[1], pool.FLOOR))
+    return dict(zip(shares[0].tolist(), logs.tolist(), strict=True))
+
+
 def _current_first(order: Sequence[Candidate]) -> list[Candidate]:
     """A text not in force never opens the list while one in force is there."""
     first = next((i for i, c in enumerate(order) if c.current), None)
@@ -582,4 +626,5 @@ def _reason(candidate: Candidate | None, matched: Sequence[str]) -> str:
     said = f"含“{'、'.join(matched[:4])}”" if matched else "用词不同"
     nearly, very_nearly = load_weights().near
     meant = "语义很接近" if candidate.dense >= very_nearly else "语义接近" if candidate.dense >= nearly else ""
-    return "；".join(part for part in (said, meant) if part)
+    before = "答过相近的问题" if candidate.features.get("remembered", 0.0) >= ANSWERED_BEFORE else ""
+    return "；".join(part for part in (said, meant, before) if part)

@@ -1,6 +1,6 @@
 """Articles of many laws and questions of the public in, retrieval numbers out (`kb eval statutes`).
 
-The stores and the fusion are those of the product; there is no re-ranking, so that the numbers speak of retrieval. An
+The stores and the pool are those of the product; there is no re-ranking, so that the numbers speak of retrieval. An
 article is one passage (law, chapter, text), as in STARD (Su et al. 2024).
 """
 
@@ -15,22 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from kb import nearby, segment
+from kb import pool, segment
 from kb.cache import Cache
 from kb.embed import Encoder
 from kb.errors import UsageError
 from kb.evaluate import read_lines
-from kb.fuse import fuse_rrf
 from kb.metrics import ndcg, percentile, reciprocal_rank
+from kb.remembered import Recall, shipped
 from kb.store import FaissStore, TantivyStore
 
 DEPTH = 100
-MEANING_DEPTH = 300
-"""Articles by vectors that are fused; deeper than what is counted, since words lift some of them."""
-MEANING_WEIGHT = 6.0
-"""Say of the vectors in the fusion, words having 1. Nothing re-ranks here, so the fusion itself must know that vectors answer
-more questions than words: fused alone, tests/eval/queries-train.jsonl has nDCG@10 .703, .737, .741, .747 and .751 with 1, 2, 3, 4
-and 6."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -95,20 +89,15 @@ def evaluate_statutes(
         TantivyStore.build(Path(folder) / "lexical", _lexical_rows(articles))
         lexical = TantivyStore(Path(folder) / "lexical")
         vectors = _vector_store(Path(folder) / "vectors.faiss", articles, encoder, cache, progress) if encoder else None
-        ids, laws = [a.article_id for a in articles], _laws(articles)
+        ids = [a.article_id for a in articles]
+        ranker = _Ranker(articles, lexical, vectors, encoder)
         runs: dict[str, list[list[str]]] = {"hybrid": [], "lexical": [], "dense": []}
         times = []
         for question in questions:
             started = time.perf_counter()
-            words = segment.words(question.text)
-            terms = {"words": words, "bigrams": segment.bigrams(question.text), "title": words, "heading": words}
-            by_words = [seq for seq, _ in lexical.search(terms, DEPTH, None)]
-            by_meaning = []
-            if vectors and encoder:
-                by_meaning = _by_meaning(vectors, encoder.encode_queries([question.text]), laws)
-            fused = [seq for seq, _ in fuse_rrf([by_words, by_meaning], weights=[1.0, MEANING_WEIGHT])][:DEPTH]
+            orders = ranker.orders(question.text)
             times.append((time.perf_counter() - started) * 1000)
-            for name, order in (("hybrid", fused), ("lexical", by_words), ("dense", by_meaning)):
+            for name, order in orders.items():
                 runs[name].append([ids[seq] for seq in order])
     used = ("hybrid", "lexical", "dense") if encoder else ("lexical",)
     parts = {name: _numbers(questions, runs[name]) for name in used}
@@ -116,14 +105,32 @@ def evaluate_statutes(
     return {"n": len(questions), **best, "p50_ms": round(percentile(times, 50), 1), "parts": parts}
 
 
-def _by_meaning(vectors: FaissStore, query: np.ndarray, laws: np.ndarray) -> list[int]:
-    """The MEANING_DEPTH best articles by vectors; in a large collection their neighbours count as in `kb.search`."""
-    large = len(laws) >= nearby.LARGE
-    cosines, found = vectors.search(query, nearby.POOL if large else MEANING_DEPTH, None)
-    seqs = found[0][found[0] >= 0]
-    if large:
-        seqs = nearby.with_neighbours(seqs, cosines[0], laws[seqs])
-    return [int(seq) for seq in seqs[:MEANING_DEPTH]]
+class _Ranker:
+    """Ranks the articles for one question after the other."""
+
+    def __init__(
+        self, articles: Sequence[Article], lexical: TantivyStore, vectors: FaissStore | None, encoder: Encoder | None
+    ):
+        self._lexical, self._vectors, self._encoder = lexical, vectors, encoder
+        self._laws = _laws(articles)
+        self._recall = None
+        if encoder and shipped().encoder == encoder.fingerprint:
+            self._recall = Recall.of(shipped(), enumerate(a.text for a in articles))
+
+    def orders(self, question: str) -> dict[str, list[int]]:
+        """Sequence numbers, best first, by words, by meaning and by everything together."""
+        words = segment.words(question)
+        terms = {"words": words, "bigrams": segment.bigrams(question), "title": words, "heading": words}
+        said = self._lexical.search(terms, DEPTH, None)
+        by_words = [seq for seq, _ in said]
+        if not (self._vectors and self._encoder):
+            return {"lexical": by_words, "dense": [], "hybrid": by_words}
+        query = self._encoder.encode_queries([question])
+        cosines, found = self._vectors.search(query, pool.DEPTH, None)
+        seqs = found[0][found[0] >= 0]
+        remembered = self._recall.answers(query[0]) if self._recall else pool.NOTHING
+        fused, _ = pool.pooled((seqs, cosines[0][: len(seqs)]), self._laws[seqs], pool.ranked(said), remembered)
+        return {"lexical": by_words, "dense": seqs[:DEPTH].tolist(), "hybrid": fused[:DEPTH].tolist()}
 
 
 def _laws(articles: Sequence[Article]) -> np.ndarray:

@@ -11,7 +11,9 @@ query embedding included, and prints times, memory and how often the stored vect
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ import numpy as np
 from kb import segment
 from kb.cache import Rows, dump
 from kb.embed import load_encoder
-from kb.index import FORMAT, Library, LibraryWriter
+from kb.index import FORMAT, Library, LibraryWriter, write_recall
 from kb.metrics import percentile
 from kb.models import Chunk, Document, DocumentMeta, Provision, Unit
 from kb.numerals import article_label
@@ -79,6 +81,8 @@ def build(args: argparse.Namespace) -> dict:
     text_s = time.monotonic() - started
     FaissStore.build(folder / "vectors.faiss", _noisy(base, copies), base.shape[1])
     encoder = load_encoder()
+    with contextlib.closing(sqlite3.connect(folder / "library.db")) as db:
+        write_recall(folder, db, encoder)
     manifest = {
         "format": FORMAT,
         "generation": GENERATION,

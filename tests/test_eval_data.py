@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kb.embed import load_encoder
+from kb.remembered import shipped
 from kb.segment import squeeze
 
 EVAL = Path(__file__).parent / "eval"
@@ -78,3 +82,14 @@ def test_an_edit_names_a_side_and_quotes_no_more_than_a_clause():
         for _, _, side, replacements, _ in row["edits"]:
             assert side in ("duty", "passage")
             assert replacements and all(0 < len(old) <= 40 for old, _ in replacements), replacements
+
+
+def test_the_memory_holds_no_question_that_measures(shared):
+    questions = rows(shared / "bench" / "stard-train.jsonl")
+    apart = random.Random(20260101).sample(range(len(questions)), 150)  # the sample of scripts/train_encoder.py
+    vectors = load_encoder().encode_queries([questions[i]["query"] for i in apart])
+    memory = shipped().vectors.astype(np.float32)
+    nearest = (vectors @ memory.T).max(axis=1)
+    assert nearest.max() < 0.999  # a question held would be as near to itself as half precision allows
+    kept = next(q["query"] for i, q in enumerate(questions) if i not in set(apart))
+    assert load_encoder().encode_queries([kept])[0] @ memory[0] > 0.999

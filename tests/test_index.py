@@ -16,13 +16,14 @@ import pytest
 from corpora import LOCAL, NATIONAL, article, edit, text_of, write_corpus
 
 from kb import cache as cache_module
-from kb import nearby
+from kb import remembered
 from kb.cache import Cache
 from kb.embed import load_encoder
 from kb.errors import IndexError_, LockedError
 from kb.generations import current_generation, generations, locked, read_manifest, rollback
 from kb.index import Library, build
 from kb.models import SourceText
+from kb.remembered import Memory, fingerprint
 from kb.search import Filters, search
 from kb.settings import load_settings
 
@@ -396,11 +397,35 @@ def test_a_scanned_page_is_told_page_by_page_and_read_again_when_ocr_arrives(set
     assert build(settings).generation != first.generation and len(read) == 2
 
 
-def test_a_large_library_gives_hits_that_satisfy_the_filter_all_the_same(settings, monkeypatch):
+def test_a_search_inside_one_document_fills_its_places_from_it(settings):
     build(settings)
-    monkeypatch.setattr(nearby, "LARGE", 1)
     library = Library(settings)
     hits = search(library, "数据 风险 评估", top=20).hits
     title = hits[-1].title
     inside = search(library, "数据 风险 评估", Filters(title=title), top=3).hits
     assert len(hits) == 20 and len(inside) == 3 and {h.title for h in inside} == {title}
+
+
+def test_a_build_notes_which_provisions_are_known_answers(settings, monkeypatch):
+    encoder = load_encoder(settings.encoder)
+    build(settings)
+    library = Library(settings)
+    assert library.recall is None  # the memory that ships is of the bundled encoder
+    doc, answer = next(iter(library.provisions([5]).values()))
+    memory = Memory(
+        encoder.fingerprint,
+        encoder.encode_queries(["谁来评估"]).astype(np.float16),
+        np.zeros(1, dtype=np.int32),
+        np.asarray([fingerprint(answer.text.removeprefix(answer.label))], dtype=np.uint64),
+    )
+    monkeypatch.setattr(remembered, "shipped", lambda: memory)
+    before = library.generation
+    build(settings)
+    library = Library(settings)
+    assert library.generation != before  # another memory is another library
+    assert library.recall.places.tolist() == [[0, 5]]
+    seqs, shares = library.recall.answers(encoder.encode_queries(["谁来评估"])[0])
+    assert seqs.tolist() == [5] and shares[0] > 0.99
+    other = next(d for d in library.documents if d.seq != doc)
+    hits = search(library, "谁来评估", Filters(doc_id=other.doc_id)).hits
+    assert {h.doc_id for h in hits} == {other.doc_id}  # what is remembered does not pass the filter

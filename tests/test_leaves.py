@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from kb import nearby, segment
+from kb import segment
 from kb.codec import from_json, to_json
 from kb.feedback import like_leaders, with_feedback
 from kb.fuse import fuse_rrf
@@ -92,25 +92,6 @@ def test_records_survive_json():
     meta = DocumentMeta("标题", "national", issuers=("甲", "乙"), effective_on="2025-03-01")
     assert from_json(Provision, to_json(provision)) == provision
     assert from_json(DocumentMeta, to_json(meta)) == meta
-
-
-def test_neighbours_lift_what_was_found_with_its_document():
-    # gains over the last: .30, then .28, .27, .26 of three neighbours in document 2, then 0
-    seqs, documents = np.array([50, 7, 8, 9, 90]), np.array([1, 2, 2, 2, 3])
-    cosines = np.array([0.80, 0.78, 0.77, 0.76, 0.50])
-    # 50: .30 + .5 (.10 + .10) = .400; 7: .28 + .5 (.27 + .27) = .55; 8: .54; 9: .53; 90: 0
-    assert nearby.with_neighbours(seqs, cosines, documents).tolist() == [7, 8, 9, 50, 90]
-
-
-def test_what_stands_far_off_in_its_document_gets_the_say_of_the_document_only():
-    seqs, documents = np.array([5, 60, 400, 70]), np.array([1, 2, 1, 3])
-    cosines = np.array([0.80, 0.73, 0.70, 0.50])
-    # 5: .30 + .5 (.30 + .50) / 3 = .433; 400: .20 + .5 (.20 + .50) / 3 = .317; 60: .23 + .5 (.23 + .23) / 3 = .307
-    assert nearby.with_neighbours(seqs, cosines, documents).tolist() == [5, 400, 60, 70]
-
-
-def test_nothing_found_has_no_neighbours():
-    assert nearby.with_neighbours(np.array([], int), np.array([]), np.array([], int)).tolist() == []
 
 
 def _candidate(seq, doc, vector, **features):
