@@ -213,10 +213,7 @@ def order_candidates(
 
 def lead_of(duty: Requirement) -> str:
     """The lead-in of an item, "" for what has none; a definition says the same wherever it is listed."""
-    if duty.item is None or duty.kind == "definition":
-        return ""
-    lead, colon, _ = duty.full_text.partition("：")
-    return lead if colon else ""
+    return "" if duty.kind == "definition" else duty.lead_in
 
 
 _FOLLOWING = frozenset(("以下", "以下内容", "下列", "内容", "包括", "包含", "应当", "之一"))

@@ -226,7 +226,8 @@ class Amount:
 class Requirement:
     """One duty of a provision: 主体 + 模态 + 行为 + 对象 + 条件/例外 + 数值/时限 + 后果 (domain.md 3).
 
-    `text` is verbatim (`doc.text[start:end]`); `full_text` has the lead-in and the inherited subject filled in.
+    `text` is verbatim (`doc.text[start:end]`); `full_text` has the lead-in and the inherited subject filled in. `lead_in` is the
+    sentence that introduces an item, without its colon.
     `kind` is duty, definition, liability, goal or principle. `tier` is the level the duty is addressed to
     (state, central, province, city, local, agency, private, any). `trigger` names the rule of domain.md 1.5 that
     calls for a local measure.
@@ -243,6 +244,7 @@ class Requirement:
     full_text: str
     start: int = field(compare=False)
     end: int = field(compare=False)
+    lead_in: str = ""
     kind: str = "duty"
     modality: str = "none"
     modality_level: int = 0

@@ -211,6 +211,7 @@ def requirement_at(doc: Document, provision: Provision, start: int, end: int) ->
         full_text=filled,
         start=start,
         end=end,
+        lead_in=lead,
         kind=kind,
         modality=modality,
         modality_level=level,

@@ -35,6 +35,7 @@ def test_rows_partition_every_sentence_with_a_modal():
 def test_item_carries_its_lead_in_and_its_subject():
     duties, _ = extract(document("第一条 处理者应当履行下列义务：\n（一）建立制度；", "第二条 甲应当乙。"))
     assert duties[0].full_text == "处理者应当履行下列义务：建立制度；"
+    assert (duties[0].lead_in, duties[1].lead_in) == ("处理者应当履行下列义务", "")
     assert (duties[0].actor, duties[0].actor_inferred, duties[0].modality) == ("处理者", True, "obligation")
 
 
