@@ -1,8 +1,9 @@
-"""A query in, Hits out: exact citations first, then lexical and dense rankings fused and re-ranked, one hit a provision.
+"""A query in, Hits out: exact citations first, then what words, meaning and earlier questions find, re-ranked, one hit a provision.
 
 Evidence in order: what the query cites (document number, title, article) is pinned; the rest of the query is searched
-by words and by meaning, once as typed and once with statutory wording added; explainable features re-rank what was
-found. Filters are a set of documents that both engines apply before they take the top k.
+by words and by meaning, once as typed and once with statutory wording added, and compared with questions whose answers
+are known; explainable features re-rank what was found. Filters are a set of documents that both engines apply before they
+take the top k.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Parts:
     exact: bool = True
     lexical: bool = True
     dense: bool = True
+    remembered: bool = True
     wording: bool = True
     rerank: bool = True
     feedback: bool = True
@@ -331,7 +333,7 @@ class _Run:
         if self.vectors:
             remembered = self._remembered(texts)
             pools = self._pooled(texts, lexical, remembered, docs)
-            rankings |= {f"dense_{name}": seqs[:DEPTH].tolist() for name, (seqs, _) in pools.items()}
+            rankings |= {f"pooled_{name}": seqs[:DEPTH].tolist() for name, (seqs, _) in pools.items()}
             before = dict(zip(*(column.tolist() for column in remembered["typed"]), strict=True))
             pooled = _known_shares(pools["typed"], known=sum(before.values()))
         fused = fuse_rrf(list(rankings.values()), weights=[_RRF_WEIGHTS[name] for name in rankings])[:DEPTH]
@@ -369,7 +371,7 @@ class _Run:
         """What answered questions like each text; a provision whose counterpart is sought is no question."""
         out = dict.fromkeys(texts, pool.NOTHING)
         for name, vector in zip(texts, self._vectors(texts), strict=True):
-            if name != "source" and self.library.recall:
+            if self.parts.remembered and name != "source" and self.library.recall:
                 out[name] = self.library.recall.answers(vector)
         return out
 
@@ -527,10 +529,10 @@ class _Run:
 
 _RRF_WEIGHTS = {
     "lexical_typed": 1.0,
-    "dense_typed": 1.0,
+    "pooled_typed": 1.0,
     "lexical_added": 0.8,
-    "dense_added": 0.8,
-    "dense_source": 1.0,
+    "pooled_added": 0.8,
+    "pooled_source": 1.0,
 }
 
 

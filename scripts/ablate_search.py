@@ -28,6 +28,7 @@ VARIANTS: tuple[tuple[str, Parts, tuple[str, ...]], ...] = (
     ("intent", Parts(), ("intent",)),
     ("re-ranking (fusion alone)", Parts(rerank=False), ()),
     ("what the leaders say (first ranking alone)", Parts(feedback=False), ()),
+    ("earlier questions", Parts(remembered=False), ()),
     ("words (meaning alone)", Parts(lexical=False), ()),
     ("meaning (words alone)", Parts(dense=False), ()),
 )
