@@ -157,7 +157,7 @@ def _hit(library: Library, hit: Hit) -> None:
         spans = spans or word_spans(hit.text, hit.matched, "kb-hit")
         st.html(f'<div class="kb-text">{with_marks(hit.text[:600], [s for s in spans if s[1] <= 600])}</div>')
         if hit.reason:
-            st.caption(plain(f"{hit.chapter}　{hit.reason}"))
+            st.caption(plain("　·　".join(part for part in (hit.chapter, hit.reason) if part)))
         with st.expander("全文、引用、邻条、其他层级"):
             st.code(hit.citation, language=None)
             _neighbours(library, hit)
