@@ -769,10 +769,9 @@ def questions_of(case: Case, national: National, scope: Scope, label: str) -> tu
             out.append("两份文件何者在后？上位法后出台的，差异可能是滞后")
     if label == MISSING and scope.tier == "city":
         out.append("省级或区级文件是否已作安排？")
-    if best and of_another_list(case, national, scope):
-        ours, theirs = best[0].requirement, case.duty.requirement
-        if lead_of(ours) and frame_share(theirs.text, ours.text) >= ALIKE:
-            out.append(f"本地相近的一项列在“{lead_of(ours)}”之下，国家的列在“{lead_of(theirs)}”之下，是否仍算回应？")
+    own, rule = case.duty.requirement, best[0].requirement if best else None
+    if rule and lead_of(rule) and frame_share(own.text, rule.text) >= ALIKE and of_another_list(case, national, scope):
+        out.append(f"本地相近的一项列在“{lead_of(rule)}”之下，国家的列在“{lead_of(own)}”之下，是否仍算回应？")
     if label in (COVERED, PARTIAL, CLASH) and best and best[2].meta.status == "draft":
         out.append("本地文本为征求意见稿，只能作拟出台参考")
     return tuple(out)

@@ -241,10 +241,10 @@ def _write_stores(folder: Path, corpus: LoadedCorpus, encoder, cache, progress) 
 
 def write_recall(folder: Path, db: sqlite3.Connection, encoder: Encoder) -> None:
     """Note which provisions are known answers, where the memory is of this encoder."""
-    if remembered.shipped().encoder == encoder.fingerprint:
+    if memory := remembered.memory_of(encoder):
         records = ((seq, json.loads(r)) for seq, r in db.execute("SELECT seq, record FROM provisions"))
         texts = ((seq, r["text"].removeprefix(r["label"])) for seq, r in records)
-        remembered.Recall.of(remembered.shipped(), texts).save(folder / _RECALL)
+        remembered.Recall.of(memory, texts).save(folder / _RECALL)
 
 
 def _chunk_texts(db: sqlite3.Connection, wanted: set[str]) -> dict[str, str]:
@@ -330,7 +330,7 @@ def _identity(corpus: LoadedCorpus, encoder: Encoder | None) -> str:
         "chunk_chars": MAX_CHARS,
         "encoder": encoder.fingerprint if encoder else None,
         "words": segmenter_hash(),
-        "remembered": remembered.shipped().key,
+        "remembered": memory.key if (memory := remembered.memory_of(encoder)) else None,
         "documents": [(d.doc_id, d.sha256, d.source_path, dump(d.meta)) for d in corpus.documents],
         "digests": [(d.doc_id, d.sha256) for d in corpus.digests],
     }

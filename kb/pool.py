@@ -37,8 +37,8 @@ def pooled(meaning: Ranked, documents: np.ndarray, words: Ranked, remembered: Ra
     seqs, cosines = meaning
     gains = with_neighbours(seqs, cosines, documents)
     parts = (
-        (seqs, (1 - WORDS - REMEMBERED) * _shares(gains / MEANING_SCALE)),
-        (words[0], WORDS * _shares(words[1] / WORDS_SCALE)),
+        (seqs, (1 - WORDS - REMEMBERED) * shares_of(gains / MEANING_SCALE)),
+        (words[0], WORDS * shares_of(words[1] / WORDS_SCALE)),
         (remembered[0], REMEMBERED * remembered[1]),
     )
     every, place = np.unique(np.concatenate([s for s, _ in parts]), return_inverse=True)
@@ -85,7 +85,7 @@ def _whole(gains: np.ndarray, documents: np.ndarray) -> np.ndarray:
     return np.bincount(group[best], weights=gains[order][best], minlength=len(start))[of]
 
 
-def _shares(scores: np.ndarray) -> np.ndarray:
-    """Softmax; nothing of nothing."""
+def shares_of(scores: np.ndarray) -> np.ndarray:
+    """Softmax of (n,) scores; nothing of nothing."""
     raised = np.exp(scores - scores.max(initial=-np.inf))
     return raised / raised.sum() if len(raised) else raised

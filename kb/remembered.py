@@ -19,7 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kb.pool import Ranked
+from kb.cache import hash_of
+from kb.embed import Encoder
+from kb.pool import Ranked, shares_of
 
 TEMPERATURE = 0.05
 """By how much a question must be nearer for a share e times as large."""
@@ -99,10 +101,8 @@ class Recall:
             query: vector of the question, float32 (dim,).
         """
         likeness = self._vectors @ query
-        nearest = float(likeness.max())
-        mass = np.exp((likeness - nearest) / TEMPERATURE)
-        known = 1 / (1 + math.exp((KNOWN - nearest) / KNOWN_SCALE))
-        shares = (known * mass / mass.sum())[self._questions] * self._part
+        known = 1 / (1 + math.exp((KNOWN - float(likeness.max())) / KNOWN_SCALE))
+        shares = known * shares_of(likeness / TEMPERATURE)[self._questions] * self._part
         return self._seqs, np.bincount(self._at, weights=shares, minlength=len(self._seqs))
 
     def save(self, file: Path) -> None:
@@ -118,8 +118,7 @@ class Recall:
 
 def fingerprint(text: str) -> int:
     """64 bits of the SHA-256 of a text's characters and digits; layout and punctuation do not count."""
-    told = "".join(_TELLING.findall(text))
-    return int.from_bytes(hashlib.sha256(told.encode()).digest()[:8], "big")
+    return int(hash_of("".join(_TELLING.findall(text))), 16)
 
 
 @cache
@@ -127,3 +126,8 @@ def shipped() -> Memory:
     """The memory inside the package."""
     with resources.as_file(resources.files("kb") / "data" / _FILE) as file:
         return Memory.load(file)
+
+
+def memory_of(encoder: Encoder | None) -> Memory | None:
+    """The memory inside the package where its vectors are of this encoder."""
+    return shipped() if encoder and encoder.fingerprint == shipped().encoder else None

@@ -326,7 +326,7 @@ class _Run:
         if self.parts.lexical:
             for name in ("typed", "added"):
                 if name in texts:
-                    lexical[name] = self.library.lexical.search(_terms(texts[name]), LEXICAL_DEPTH, docs)
+                    lexical[name] = self.library.lexical.search(segment.lexical_terms(texts[name]), LEXICAL_DEPTH, docs)
                     rankings[f"lexical_{name}"] = [seq for seq, _ in lexical[name][:DEPTH]]
         pooled: dict[int, float] = {}
         before: dict[int, float] = {}
@@ -545,11 +545,6 @@ def _without_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
     for start, end in sorted(spans, reverse=True):
         text = f"{text[:start]} {text[end:]}"
     return re.sub(r"\s+", " ", text).strip()
-
-
-def _terms(text: str) -> dict[str, Sequence[str]]:
-    words = segment.words(text)
-    return {"words": words, "bigrams": segment.bigrams(text), "title": words, "heading": words}
 
 
 def _spread(order: Sequence[Candidate], scores: Sequence[float]) -> list[Candidate]:

@@ -67,6 +67,12 @@ def _cutter() -> Callable[[str], list[str]]:
         return tokenizer.lcut_for_search
 
 
+def lexical_terms(text: str) -> dict[str, list[str]]:
+    """What a text asks of each field of the lexical index."""
+    asked = words(text)
+    return {"words": asked, "bigrams": bigrams(text), "title": asked, "heading": asked}
+
+
 @functools.cache
 def _stopwords() -> frozenset[str]:
     return frozenset(load_list("stopwords.txt"))

@@ -21,7 +21,7 @@ from kb.embed import Encoder
 from kb.errors import UsageError
 from kb.evaluate import read_lines
 from kb.metrics import ndcg, percentile, reciprocal_rank
-from kb.remembered import Recall, shipped
+from kb.remembered import Recall, memory_of
 from kb.store import FaissStore, TantivyStore
 
 DEPTH = 100
@@ -110,18 +110,15 @@ class _Ranker:
 
     def __init__(
         self, articles: Sequence[Article], lexical: TantivyStore, vectors: FaissStore | None, encoder: Encoder | None
-    ):
+    ) -> None:
         self._lexical, self._vectors, self._encoder = lexical, vectors, encoder
         self._laws = _laws(articles)
-        self._recall = None
-        if encoder and shipped().encoder == encoder.fingerprint:
-            self._recall = Recall.of(shipped(), enumerate(a.text for a in articles))
+        memory = memory_of(encoder)
+        self._recall = Recall.of(memory, enumerate(a.text for a in articles)) if memory else None
 
     def orders(self, question: str) -> dict[str, list[int]]:
         """Sequence numbers, best first, by words, by meaning and by everything together."""
-        words = segment.words(question)
-        terms = {"words": words, "bigrams": segment.bigrams(question), "title": words, "heading": words}
-        said = self._lexical.search(terms, DEPTH, None)
+        said = self._lexical.search(segment.lexical_terms(question), DEPTH, None)
         by_words = [seq for seq, _ in said]
         if not (self._vectors and self._encoder):
             return {"lexical": by_words, "dense": [], "hybrid": by_words}
